@@ -1,0 +1,11 @@
+//! Farthing: a small proof-of-work cryptocurrency node with a wallet page.
+//!
+//! The layers, where an arrow reads "may use" (a test holds the code to it):
+//!
+//! ```text
+//! primitives <- consensus <- chain <- node <- { miner, net, http } <- app <- main
+//! storage and wallet use primitives; wire and config use primitives and consensus;
+//! runtime uses nothing; net, http and miner never name each other
+//! ```
+
+pub mod primitives;
