@@ -8,4 +8,5 @@
 //! runtime uses nothing; net, http and miner never name each other
 //! ```
 
+pub mod consensus;
 pub mod primitives;

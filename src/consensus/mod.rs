@@ -1,0 +1,7 @@
+//! The rules of the chain, as functions of values.
+//!
+//! Owns parameters, schedule, difficulty and the rules that judge a block.
+//! Never does I/O or reads a clock: time comes in as a value.
+
+pub mod difficulty;
+pub mod schedule;

@@ -1,0 +1,192 @@
+//! The schedule: what a block pays, how many coins there are, and how far apart blocks stand.
+//!
+//! Owns the subsidy with its halvings, the coins issued below a height in closed form, the block
+//! spacing that lengthens as coins come into circulation, and the largest block at a height.
+//! Never looks at a block: everything follows from the parameters and the height alone.
+//!
+//! Invariants, for parameters that [`Schedule::check`] has passed: `subsidy` never rises with the
+//! height, `issued` and `spacing` never fall, and `issued` never exceeds `total_supply`.
+
+use crate::primitives::Height;
+
+/// Subsidies that have been halved this often are zero whatever they were (a `u64` has 64 bits),
+/// so sums over halvings end here.
+const HALVINGS_MAX: u32 = 64;
+
+/// Why parameters are not a schedule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScheduleError {
+    /// Subsidies would be halved every zero blocks.
+    #[error("expected a halving interval of at least 1 block, got 0")]
+    HalvingInterval,
+    /// Blocks would stand zero seconds apart.
+    #[error("expected a first spacing of at least 1 s, got 0")]
+    SpacingStart,
+    /// The spacing would shrink.
+    #[error("expected a last spacing of at least the first ({start} s), got {end} s")]
+    SpacingEnd {
+        /// The first spacing in seconds.
+        start: u32,
+        /// The last spacing in seconds.
+        end: u32,
+    },
+    /// The spacing would have to lengthen over no coins.
+    #[error("expected a spacing ramp of at least 1 base unit, got 0")]
+    SpacingRamp,
+    /// More coins than can be counted.
+    #[error("expected allocations and subsidies of at most {cap} base units, got {supply}")]
+    Supply {
+        /// Allocations and all subsidies, in base units.
+        supply: u128,
+        /// The most that is allowed, in base units.
+        cap: u64,
+    },
+}
+
+impl ScheduleError {
+    /// A stable name for programs.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::HalvingInterval => "bad-halving-interval",
+            Self::SpacingStart => "bad-spacing-start",
+            Self::SpacingEnd { .. } => "bad-spacing-end",
+            Self::SpacingRamp => "bad-spacing-ramp",
+            Self::Supply { .. } => "supply-above-cap",
+        }
+    }
+}
+
+/// How coins come into being.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Emission {
+    /// What the accounts hold after genesis, in base units; counted as issued.
+    pub allocations: u64,
+    /// What a block pays before the first halving, in base units.
+    pub subsidy: u64,
+    /// The subsidy is halved at every height that is a multiple of this.
+    pub halving_interval: u32,
+}
+
+impl Emission {
+    /// What the block at `height` pays, without fees, in base units: `subsidy` shifted right by
+    /// floor(height / interval), and nothing from the 64th halving on. Genesis pays nothing.
+    pub fn subsidy(&self, height: Height) -> u64 {
+        if height == Height::GENESIS {
+            return 0;
+        }
+        self.era_subsidy(height.0.checked_div(self.halving_interval).unwrap_or(0))
+    }
+
+    /// The coins in circulation when the block at `height` is judged: the allocations and the
+    /// subsidies of blocks 1 to `height` - 1, in base units. Takes a step per halving. Parameters
+    /// that [`Schedule::check`] refuses may reach the largest `u64`, where it stays.
+    pub fn issued(&self, height: Height) -> u64 {
+        let below = u128::from(height.0);
+        u64::try_from(self.allocations_and_subsidies_below(below)).unwrap_or(u64::MAX)
+    }
+
+    /// The allocations and all subsidies there will ever be, in base units. It is a `u128`, so
+    /// that no parameters overflow it: compare it with the cap.
+    pub fn total_supply(&self) -> u128 {
+        let eras = u128::from(HALVINGS_MAX) * u128::from(self.halving_interval.max(1));
+        self.allocations_and_subsidies_below(eras)
+    }
+
+    /// Sum over eras of (heights of the era below `end`) x (its subsidy), less the share of height
+    /// 0, which pays nothing. At most 2^64 + 2^33 x 2^64: no overflow.
+    fn allocations_and_subsidies_below(&self, end: u128) -> u128 {
+        let interval = u128::from(self.halving_interval.max(1));
+        let mut sum = u128::from(self.allocations);
+        for era in 0..HALVINGS_MAX {
+            let first = u128::from(era) * interval;
+            if first >= end {
+                break;
+            }
+            let heights = (end - first).min(interval) - u128::from(era == 0);
+            sum += heights * u128::from(self.era_subsidy(era));
+        }
+        sum
+    }
+
+    fn era_subsidy(&self, halvings: u32) -> u64 {
+        self.subsidy.checked_shr(halvings).unwrap_or(0)
+    }
+}
+
+/// How the time between blocks lengthens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spacing {
+    /// Seconds between blocks while nothing is issued.
+    pub start: u32,
+    /// Seconds between blocks once `ramp` is issued.
+    pub end: u32,
+    /// The issued coins, in base units, over which the spacing lengthens.
+    pub ramp: u64,
+}
+
+impl Spacing {
+    /// Seconds between blocks with `issued` base units in circulation:
+    /// `start + floor((end - start) x min(issued, ramp) / ramp)`, and never 0.
+    pub fn after(&self, issued: u64) -> u32 {
+        let span = u128::from(self.end.saturating_sub(self.start));
+        let longer = (span * u128::from(issued.min(self.ramp)))
+            .checked_div(u128::from(self.ramp))
+            .unwrap_or(span);
+        let longer = u32::try_from(longer).expect("issued is at most the ramp");
+        self.start.saturating_add(longer).max(1)
+    }
+}
+
+/// Everything that depends on the height alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// How coins come into being.
+    pub emission: Emission,
+    /// How the time between blocks lengthens.
+    pub spacing: Spacing,
+    /// The largest block, in canonical bytes, once the spacing has reached its end.
+    pub largest_block: u32,
+}
+
+impl Schedule {
+    /// Refuses parameters that are no schedule, or that make more than `cap` base units.
+    ///
+    /// # Errors
+    /// A zero interval, spacing or ramp, a spacing that shrinks, a supply above `cap`.
+    pub fn check(&self, cap: u64) -> Result<(), ScheduleError> {
+        let Spacing { start, end, ramp } = self.spacing;
+        let supply = self.emission.total_supply();
+        match () {
+            () if self.emission.halving_interval == 0 => Err(ScheduleError::HalvingInterval),
+            () if start == 0 => Err(ScheduleError::SpacingStart),
+            () if end < start => Err(ScheduleError::SpacingEnd { start, end }),
+            () if ramp == 0 => Err(ScheduleError::SpacingRamp),
+            () if supply > u128::from(cap) => Err(ScheduleError::Supply { supply, cap }),
+            () => Ok(()),
+        }
+    }
+
+    /// What the block at `height` pays, without fees, in base units.
+    pub fn subsidy(&self, height: Height) -> u64 {
+        self.emission.subsidy(height)
+    }
+
+    /// The coins in circulation when the block at `height` is judged, in base units.
+    pub fn issued(&self, height: Height) -> u64 {
+        self.emission.issued(height)
+    }
+
+    /// The seconds that the block at `height` should take; at least 1.
+    pub fn spacing(&self, height: Height) -> u32 {
+        self.spacing.after(self.emission.issued(height))
+    }
+
+    /// The largest block at `height`, in canonical bytes: floor(largest x spacing / last spacing).
+    /// While blocks come quickly they stay small, so that passing them on stays quick too.
+    pub fn largest_block(&self, height: Height) -> u32 {
+        let end = u64::from(self.spacing.end.max(1));
+        let share = u64::from(self.spacing(height)).min(end);
+        let bytes = u64::from(self.largest_block) * share / end;
+        u32::try_from(bytes).expect("the share is at most the whole")
+    }
+}
