@@ -161,7 +161,8 @@ impl Anchor {
     /// chain does not use it; it holds [`exp2_fixed`] and the scaling to the published vectors.
     pub fn aserti3_2d(&self, height: u64, time: u64) -> CompactTarget {
         let blocks = i128::from(height) - i128::from(self.height) + 1;
-        let late = i128::from(time) - i128::from(self.parent_time) - blocks * i128::from(self.spacing);
+        let late =
+            i128::from(time) - i128::from(self.parent_time) - blocks * i128::from(self.spacing);
         let power = exp2_fixed(late * 65536 / i128::from(self.half_life.max(1)));
         scaled(self.target, power, (1, 1)).min(self.easiest).to_compact()
     }
