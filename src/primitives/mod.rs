@@ -3,10 +3,21 @@
 //! Owns amounts, hashes, targets, keys, addresses, transactions and blocks.
 //! Never does I/O, reads a clock, starts a thread or speaks JSON.
 
+pub mod amount;
+pub mod block;
+pub mod encode;
 pub mod hash;
+pub mod keys;
 pub mod pow;
+pub mod text;
+pub mod transaction;
 pub mod units;
 
+pub use amount::Amount;
+pub use block::{Block, Header, StateRoots};
 pub use hash::{BlockHash, Hash256, Txid};
+pub use keys::{AddressPrefix, PublicKey, Signature};
 pub use pow::{CompactTarget, Target, U256, Work};
+pub use text::{Memo, Tag};
+pub use transaction::{Coinbase, Expiry, Transaction, Transfer};
 pub use units::{Height, UnixTime};

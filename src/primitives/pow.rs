@@ -4,7 +4,6 @@
 
 use super::hash::BlockHash;
 use std::fmt;
-use std::iter::Sum;
 use std::ops::{Add, Sub};
 
 /// An unsigned 256-bit integer.
@@ -193,12 +192,6 @@ impl Sub for Work {
     /// Saturates at no work.
     fn sub(self, other: Self) -> Self {
         self.saturating_sub(other)
-    }
-}
-
-impl Sum for Work {
-    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
-        parts.fold(Self::ZERO, Add::add)
     }
 }
 
