@@ -10,3 +10,6 @@
 
 pub mod consensus;
 pub mod primitives;
+
+#[cfg(test)]
+mod test_vectors;

@@ -8,6 +8,7 @@
 //! height, `issued` and `spacing` never fall, and `issued` never exceeds `total_supply`.
 
 use crate::primitives::Height;
+use crate::primitives::amount::{Amount, SUPPLY_MAX};
 
 /// Subsidies that have been halved this often are zero whatever they were (a `u64` has 64 bits),
 /// so sums over halvings end here.
@@ -34,13 +35,8 @@ pub enum ScheduleError {
     #[error("expected a spacing ramp of at least 1 base unit, got 0")]
     SpacingRamp,
     /// More coins than can be counted.
-    #[error("expected allocations and subsidies of at most {cap} base units, got {supply}")]
-    Supply {
-        /// Allocations and all subsidies, in base units.
-        supply: u128,
-        /// The most that is allowed, in base units.
-        cap: u64,
-    },
+    #[error("expected allocations and subsidies of at most {SUPPLY_MAX} coins, got {0} base units")]
+    Supply(u128),
 }
 
 impl ScheduleError {
@@ -51,7 +47,7 @@ impl ScheduleError {
             Self::SpacingStart => "bad-spacing-start",
             Self::SpacingEnd { .. } => "bad-spacing-end",
             Self::SpacingRamp => "bad-spacing-ramp",
-            Self::Supply { .. } => "supply-above-cap",
+            Self::Supply(_) => "supply-above-cap",
         }
     }
 }
@@ -59,30 +55,30 @@ impl ScheduleError {
 /// How coins come into being.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Emission {
-    /// What the accounts hold after genesis, in base units; counted as issued.
-    pub allocations: u64,
-    /// What a block pays before the first halving, in base units.
-    pub subsidy: u64,
+    /// What the accounts hold after genesis; counted as issued.
+    pub allocations: Amount,
+    /// What a block pays before the first halving.
+    pub subsidy: Amount,
     /// The subsidy is halved at every height that is a multiple of this.
     pub halving_interval: u32,
 }
 
 impl Emission {
-    /// What the block at `height` pays, without fees, in base units: `subsidy` shifted right by
+    /// What the block at `height` pays, without fees: `subsidy`, its base units shifted right by
     /// floor(height / interval), and nothing from the 64th halving on. Genesis pays nothing.
-    pub fn subsidy(&self, height: Height) -> u64 {
+    pub fn subsidy(&self, height: Height) -> Amount {
         if height == Height::GENESIS {
-            return 0;
+            return Amount::ZERO;
         }
         self.era_subsidy(height.0.checked_div(self.halving_interval).unwrap_or(0))
     }
 
     /// The coins in circulation when the block at `height` is judged: the allocations and the
-    /// subsidies of blocks 1 to `height` - 1, in base units. Takes a step per halving. Parameters
-    /// that [`Schedule::check`] refuses may reach the largest `u64`, where it stays.
-    pub fn issued(&self, height: Height) -> u64 {
-        let below = u128::from(height.0);
-        u64::try_from(self.allocations_and_subsidies_below(below)).unwrap_or(u64::MAX)
+    /// subsidies of blocks 1 to `height` - 1. Takes a step per halving, not per block. Parameters
+    /// that [`Schedule::check`] refuses may reach the largest amount, where it stays.
+    pub fn issued(&self, height: Height) -> Amount {
+        let units = self.allocations_and_subsidies_below(u128::from(height.0));
+        Amount::from_units(u64::try_from(units).unwrap_or(u64::MAX))
     }
 
     /// The allocations and all subsidies there will ever be, in base units. It is a `u128`, so
@@ -96,20 +92,20 @@ impl Emission {
     /// 0, which pays nothing. At most 2^64 + 2^33 x 2^64: no overflow.
     fn allocations_and_subsidies_below(&self, end: u128) -> u128 {
         let interval = u128::from(self.halving_interval.max(1));
-        let mut sum = u128::from(self.allocations);
+        let mut sum = u128::from(self.allocations.units());
         for era in 0..HALVINGS_MAX {
             let first = u128::from(era) * interval;
             if first >= end {
                 break;
             }
             let heights = (end - first).min(interval) - u128::from(era == 0);
-            sum += heights * u128::from(self.era_subsidy(era));
+            sum += heights * u128::from(self.era_subsidy(era).units());
         }
         sum
     }
 
-    fn era_subsidy(&self, halvings: u32) -> u64 {
-        self.subsidy.checked_shr(halvings).unwrap_or(0)
+    fn era_subsidy(&self, halvings: u32) -> Amount {
+        Amount::from_units(self.subsidy.units().checked_shr(halvings).unwrap_or(0))
     }
 }
 
@@ -120,17 +116,17 @@ pub struct Spacing {
     pub start: u32,
     /// Seconds between blocks once `ramp` is issued.
     pub end: u32,
-    /// The issued coins, in base units, over which the spacing lengthens.
-    pub ramp: u64,
+    /// The issued coins over which the spacing lengthens.
+    pub ramp: Amount,
 }
 
 impl Spacing {
-    /// Seconds between blocks with `issued` base units in circulation:
+    /// Seconds between blocks with `issued` coins in circulation:
     /// `start + floor((end - start) x min(issued, ramp) / ramp)`, and never 0.
-    pub fn after(&self, issued: u64) -> u32 {
+    pub fn after(&self, issued: Amount) -> u32 {
         let span = u128::from(self.end.saturating_sub(self.start));
-        let longer = (span * u128::from(issued.min(self.ramp)))
-            .checked_div(u128::from(self.ramp))
+        let longer = (span * u128::from(issued.min(self.ramp).units()))
+            .checked_div(u128::from(self.ramp.units()))
             .unwrap_or(span);
         let longer = u32::try_from(longer).expect("issued is at most the ramp");
         self.start.saturating_add(longer).max(1)
@@ -149,30 +145,30 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Refuses parameters that are no schedule, or that make more than `cap` base units.
+    /// Refuses parameters that are no schedule, or that make more coins than there may be.
     ///
     /// # Errors
-    /// A zero interval, spacing or ramp, a spacing that shrinks, a supply above `cap`.
-    pub fn check(&self, cap: u64) -> Result<(), ScheduleError> {
+    /// A zero interval, spacing or ramp, a spacing that shrinks, a supply above [`SUPPLY_MAX`].
+    pub fn check(&self) -> Result<(), ScheduleError> {
         let Spacing { start, end, ramp } = self.spacing;
         let supply = self.emission.total_supply();
         match () {
             () if self.emission.halving_interval == 0 => Err(ScheduleError::HalvingInterval),
             () if start == 0 => Err(ScheduleError::SpacingStart),
             () if end < start => Err(ScheduleError::SpacingEnd { start, end }),
-            () if ramp == 0 => Err(ScheduleError::SpacingRamp),
-            () if supply > u128::from(cap) => Err(ScheduleError::Supply { supply, cap }),
+            () if ramp == Amount::ZERO => Err(ScheduleError::SpacingRamp),
+            () if supply > u128::from(SUPPLY_MAX.units()) => Err(ScheduleError::Supply(supply)),
             () => Ok(()),
         }
     }
 
-    /// What the block at `height` pays, without fees, in base units.
-    pub fn subsidy(&self, height: Height) -> u64 {
+    /// What the block at `height` pays, without fees.
+    pub fn subsidy(&self, height: Height) -> Amount {
         self.emission.subsidy(height)
     }
 
-    /// The coins in circulation when the block at `height` is judged, in base units.
-    pub fn issued(&self, height: Height) -> u64 {
+    /// The coins in circulation when the block at `height` is judged.
+    pub fn issued(&self, height: Height) -> Amount {
         self.emission.issued(height)
     }
 
