@@ -4,4 +4,5 @@
 //! Never does I/O or reads a clock: time comes in as a value.
 
 pub mod difficulty;
+pub mod merkle;
 pub mod schedule;
