@@ -9,7 +9,9 @@
 //! ```
 
 pub mod consensus;
+pub mod http;
 pub mod primitives;
 
 #[cfg(test)]
 mod test_vectors;
+pub mod runtime;
