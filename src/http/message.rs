@@ -321,7 +321,9 @@ impl Response {
 mod tests {
     use super::{Cancelled, Target, TargetFault};
 
-    fn check(raw: &str, expected: Result<(&[&str], &[(&str, &str)]), TargetFault>) {
+    type Parts = (&'static [&'static str], &'static [(&'static str, &'static str)]);
+
+    fn check(raw: &str, expected: Result<Parts, TargetFault>) {
         let found = Target::parse(raw);
         match (found, expected) {
             (Ok(target), Ok((segments, query))) => {
