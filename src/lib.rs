@@ -12,6 +12,6 @@ pub mod consensus;
 pub mod http;
 pub mod primitives;
 
+pub mod runtime;
 #[cfg(test)]
 mod test_vectors;
-pub mod runtime;
