@@ -3,6 +3,7 @@
 //! Owns amounts, hashes, targets, keys, addresses, transactions and blocks.
 //! Never does I/O, reads a clock, starts a thread or speaks JSON.
 
+pub mod account;
 pub mod amount;
 pub mod block;
 pub mod encode;
@@ -13,6 +14,7 @@ pub mod text;
 pub mod transaction;
 pub mod units;
 
+pub use account::Account;
 pub use amount::Amount;
 pub use block::{Block, Header, StateRoots};
 pub use hash::{BlockHash, Hash256, Txid};
