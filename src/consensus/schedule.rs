@@ -186,3 +186,147 @@ impl Schedule {
         u32::try_from(bytes).expect("the share is at most the whole")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::primitives::amount::COIN;
+    use proptest::prelude::*;
+
+    fn coins(coins: u64) -> Amount {
+        Amount::from_coins(coins).expect("tests stay below the cap")
+    }
+
+    fn main_network() -> Schedule {
+        Schedule {
+            emission: Emission {
+                allocations: Amount::ZERO,
+                subsidy: coins(10),
+                halving_interval: 1_050_000,
+            },
+            spacing: Spacing { start: 10, end: 60, ramp: coins(1_050_000) },
+            largest_block: 1_000_000,
+        }
+    }
+
+    #[test]
+    fn the_main_schedule_pays_spaces_and_bounds_as_written() {
+        // height, subsidy in base units, issued in coins, spacing in seconds, largest block in bytes
+        let cases = [
+            (0, 0, 0, 10, 166_666),
+            (1, 10 * COIN, 0, 10, 166_666),
+            (2, 10 * COIN, 10, 10, 166_666),
+            (2_100, 10 * COIN, 20_990, 10, 166_666),
+            (2_101, 10 * COIN, 21_000, 11, 183_333),
+            (52_501, 10 * COIN, 525_000, 35, 583_333),
+            (105_000, 10 * COIN, 1_049_990, 59, 983_333),
+            (105_001, 10 * COIN, 1_050_000, 60, 1_000_000),
+            (1_049_999, 10 * COIN, 10_499_980, 60, 1_000_000),
+            (1_050_000, 5 * COIN, 10_499_990, 60, 1_000_000),
+            (1_050_001, 5 * COIN, 10_499_995, 60, 1_000_000),
+            (2_100_000, COIN * 5 / 2, 15_749_990, 60, 1_000_000),
+        ];
+        let schedule = main_network();
+        for (height, subsidy, issued, spacing, largest) in cases {
+            let at = Height(height);
+            assert_eq!(schedule.subsidy(at), Amount::from_units(subsidy), "subsidy({height})");
+            assert_eq!(schedule.issued(at), coins(issued), "issued({height})");
+            assert_eq!(schedule.spacing(at), spacing, "spacing({height})");
+            assert_eq!(schedule.largest_block(at), largest, "largest_block({height})");
+        }
+    }
+
+    #[test]
+    fn the_main_supply_ends_just_below_the_cap() {
+        let schedule = main_network();
+        assert_eq!(schedule.check(), Ok(()));
+        // Summed block by block by an independent program.
+        assert_eq!(schedule.emission.total_supply(), 2_099_998_986_350_000);
+        let last = schedule.issued(Height(u32::MAX));
+        assert_eq!(u128::from(last.units()), schedule.emission.total_supply());
+    }
+
+    #[test]
+    fn the_64th_halving_pays_nothing_and_never_wraps() {
+        let halved_each_block =
+            Emission { allocations: Amount::ZERO, subsidy: coins(1), halving_interval: 1 };
+        for height in [64, 65, 128, 1 << 31, u32::MAX] {
+            assert_eq!(halved_each_block.subsidy(Height(height)), Amount::ZERO, "{height}");
+        }
+        let huge = Emission {
+            allocations: Amount::ZERO,
+            subsidy: Amount::from_units(u64::MAX),
+            halving_interval: 1,
+        };
+        assert_eq!(huge.subsidy(Height(63)), Amount::from_units(1));
+        assert_eq!(huge.subsidy(Height(64)), Amount::ZERO);
+    }
+
+    #[test]
+    fn parameters_that_are_no_schedule_are_refused() {
+        type Change = fn(&mut Schedule);
+        let cases: [(Change, &str); 7] = [
+            (|s| s.emission.halving_interval = 0, "bad-halving-interval"),
+            (|s| s.spacing.start = 0, "bad-spacing-start"),
+            (|s| s.spacing.end = 9, "bad-spacing-end"),
+            (|s| s.spacing.ramp = Amount::ZERO, "bad-spacing-ramp"),
+            (|s| s.emission.halving_interval += 1, "supply-above-cap"),
+            (|s| s.emission.allocations = coins(11), "supply-above-cap"),
+            (|s| s.emission.subsidy = Amount::from_units(u64::MAX), "supply-above-cap"),
+        ];
+        for (change, code) in cases {
+            let mut schedule = main_network();
+            change(&mut schedule);
+            assert_eq!(schedule.check().map_err(|error| error.code()), Err(code));
+        }
+    }
+
+    #[test]
+    fn allocations_count_as_issued_from_genesis_on() {
+        let mut schedule = main_network();
+        schedule.emission.allocations = coins(500_000);
+        schedule.emission.halving_interval = 1_000_000;
+        assert_eq!(schedule.check(), Ok(()));
+        assert_eq!(schedule.issued(Height::GENESIS), coins(500_000));
+        assert_eq!(schedule.issued(Height(1)), coins(500_000));
+        assert_eq!(schedule.spacing(Height::GENESIS), 33);
+    }
+
+    proptest! {
+        #[test]
+        fn issued_is_the_running_sum_of_subsidies(
+            allocations in 0..COIN, subsidy in 0..COIN, halving_interval in 1_u32..40,
+        ) {
+            let emission = Emission {
+                allocations: Amount::from_units(allocations),
+                subsidy: Amount::from_units(subsidy),
+                halving_interval,
+            };
+            let mut sum = emission.allocations;
+            for height in (0..2_000).map(Height) {
+                prop_assert_eq!(emission.issued(height), sum, "at {}", height);
+                sum = sum.checked_add(emission.subsidy(height)).expect("small amounts");
+            }
+        }
+
+        #[test]
+        fn any_parameters_give_a_spacing_that_never_shrinks_and_a_block_within_the_largest(
+            units in any::<[u64; 3]>(), seconds in any::<[u32; 2]>(), heights in any::<[u32; 2]>(),
+            halving_interval in any::<u32>(), largest_block in any::<u32>(),
+        ) {
+            let [allocations, subsidy, ramp] = units.map(Amount::from_units);
+            let schedule = Schedule {
+                emission: Emission { allocations, subsidy, halving_interval },
+                spacing: Spacing { start: seconds[0], end: seconds[1], ramp },
+                largest_block,
+            };
+            let _either_way = schedule.check();
+            let [low, high] = [heights[0].min(heights[1]), heights[0].max(heights[1])].map(Height);
+            prop_assert!(schedule.issued(low) <= schedule.issued(high));
+            prop_assert!(1 <= schedule.spacing(low));
+            prop_assert!(schedule.spacing(low) <= schedule.spacing(high));
+            prop_assert!(schedule.largest_block(low) <= schedule.largest_block(high));
+            prop_assert!(schedule.largest_block(high) <= largest_block);
+        }
+    }
+}

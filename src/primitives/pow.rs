@@ -206,3 +206,170 @@ impl fmt::Debug for Work {
         write!(f, "{:x}", self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_vectors;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    fn target(value: U256) -> Target {
+        Target::new(value).expect("not zero")
+    }
+
+    /// Bits written as `0x1d00ffff`.
+    fn bits(value: &Value) -> CompactTarget {
+        let text = value.as_str().expect("bits are text");
+        CompactTarget(u32::from_str_radix(&text[2..], 16).expect("bits are hex"))
+    }
+
+    fn number(text: &str) -> U256 {
+        U256::from_str_radix(text, 16).expect("a hex number")
+    }
+
+    /// One row of Bitcoin's `bignum_SetCompact`: what is read, and what is written back.
+    fn check_set_compact(row: &Value) {
+        let unpacked = bits(&row["bits"]).unpack();
+        assert_eq!(Some(unpacked.overflow), row["ovf"].as_bool(), "{row}");
+        if unpacked.overflow {
+            assert!(matches!(bits(&row["bits"]).to_target(), Err(CompactError::Overflow(_))));
+            return;
+        }
+        assert_eq!(Some(unpacked.negative), row["neg"].as_bool(), "{row}");
+        assert_eq!(unpacked.value, number(row["hex"].as_str().expect("hex")), "{row}");
+        let written = bits(&row["get"]);
+        match Target::new(unpacked.value) {
+            None => assert_eq!(written, CompactTarget(0), "{row}"),
+            Some(target) => {
+                // A target has no sign to write; Bitcoin's number has.
+                let sign = u32::from(unpacked.negative) << 23;
+                assert_eq!(CompactTarget(target.to_compact().0 | sign), written, "{row}");
+            }
+        }
+        let plain = !unpacked.negative && written == bits(&row["bits"]) && written.0 != 0;
+        assert_eq!(bits(&row["bits"]).to_target().is_ok(), plain, "{row}");
+    }
+
+    /// One row of Bitcoin's `pow_tests`: `last bits x span / two weeks`, the span kept within a
+    /// quarter and four times that, at most the limit. It exercises compact bits both ways.
+    fn check_retarget(row: &Value) {
+        let seconds = |name: &str| row[name].as_u64().expect("seconds");
+        let span = (seconds("last_time") - seconds("first_time")).clamp(302_400, 4_838_400);
+        let last = bits(&row["last_bits"]).to_target().expect("a target").value();
+        let next = last * U256::from(span) / U256::from(1_209_600);
+        let next = target(next.min(U256::MAX >> 32)).to_compact();
+        assert_eq!(next, bits(&row["next_bits"]), "{row}");
+    }
+
+    #[test]
+    fn bitcoins_compact_vectors_are_reproduced() {
+        let Some(text) = test_vectors::read("pow/compact_and_retarget.json") else { return };
+        let vectors: Value = serde_json::from_str(&text).expect("the file is JSON");
+        let rows = |name: &str| vectors[name].as_array().expect("a list of rows").clone();
+        rows("set_compact").iter().for_each(check_set_compact);
+        rows("retarget_2016_block_1209600_s").iter().for_each(check_retarget);
+        for row in rows("get_compact_of") {
+            let value = number(row["hex"].as_str().expect("hex"));
+            assert_eq!(target(value).to_compact(), bits(&row["get"]));
+        }
+    }
+
+    #[test]
+    fn canonical_bits_are_read_and_all_others_refused_by_rule() {
+        // From bitcoin/bitcoin src/test/arith_uint256_tests.cpp (bignum_SetCompact), and the edges.
+        let good = [
+            (0x0101_0000, "1"),
+            (0x0112_0000, "12"),
+            (0x0200_8000, "80"),
+            (0x0412_3456, "12345600"),
+            (0x0500_9234, "92340000"),
+            (0x1d00_ffff, "ffff0000000000000000000000000000000000000000000000000000"),
+            (0x2012_3456, "1234560000000000000000000000000000000000000000000000000000000000"),
+            (0x2100_ffff, "ffff000000000000000000000000000000000000000000000000000000000000"),
+        ];
+        for (bits, value) in good {
+            assert_eq!(CompactTarget(bits).to_target().map(Target::value), Ok(number(value)));
+        }
+        let compact = CompactTarget;
+        for zero in [0, 0x0000_0001, 0x0100_3456, 0x0300_0000, 0x0180_0000, 0xff00_0000] {
+            assert_eq!(compact(zero).to_target(), Err(CompactError::Zero(compact(zero))));
+        }
+        for negative in [0x01fe_dcba, 0x0492_3456, 0x1d80_ffff, 0x2080_0001] {
+            assert_eq!(
+                compact(negative).to_target(),
+                Err(CompactError::Negative(compact(negative)))
+            );
+        }
+        for overflow in [0xff12_3456, 0x2101_0000, 0x2200_0100, 0x2300_0001, 0x2380_0001] {
+            assert_eq!(
+                compact(overflow).to_target(),
+                Err(CompactError::Overflow(compact(overflow)))
+            );
+        }
+        for (given, canonical) in
+            [(0x0112_3456, 0x0112_0000), (0x1e00_00ff, 0x1d00_ff00), (0x2200_00ff, 0x2100_ff00)]
+        {
+            let (given, canonical) = (compact(given), compact(canonical));
+            assert_eq!(given.to_target(), Err(CompactError::NonCanonical { given, canonical }));
+        }
+    }
+
+    #[test]
+    fn work_is_the_expected_number_of_hashes() {
+        let one = U256::from(1);
+        let cases = [
+            (one, one << 255),
+            (U256::from(2), U256::MAX / U256::from(3)),
+            (one << 232, (one << 24) - one),
+            ((one << 232) - one, one << 24),
+            (U256::MAX >> 1, U256::from(2)),
+            (one << 255, one),
+            (U256::MAX, one),
+            // Bitcoin's first difficulty: 2^32 and a little.
+            (
+                number("ffff0000000000000000000000000000000000000000000000000000"),
+                U256::from(0x1_0001_0001_u64),
+            ),
+        ];
+        for (value, work) in cases {
+            assert_eq!(target(value).work().value(), work, "{value:x}");
+        }
+    }
+
+    #[test]
+    fn a_hash_is_read_as_a_little_endian_number() {
+        let mut bytes = [0; 32];
+        bytes[31] = 1;
+        let hash = BlockHash::from_bytes(bytes);
+        assert!(target(U256::from(1) << 248).is_met_by(&hash));
+        assert!(!target((U256::from(1) << 248) - U256::from(1)).is_met_by(&hash));
+        assert!(Target::MAX.is_met_by(&BlockHash::from_bytes([0xff; 32])));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bits_are_refused_or_come_back_as_they_were(bits in any::<u32>()) {
+            if let Ok(target) = CompactTarget(bits).to_target() {
+                prop_assert_eq!(target.to_compact(), CompactTarget(bits));
+            }
+        }
+
+        #[test]
+        fn compact_form_rounds_down_by_less_than_one_part_in_32768(
+            value in any::<[u8; 32]>(), shift in 0_usize..256,
+        ) {
+            let value = (U256::from_le_bytes(value) >> shift).max(U256::from(1));
+            let rounded = target(value).to_compact().to_target().expect("canonical").value();
+            prop_assert!(rounded <= value);
+            prop_assert!(value - rounded <= value >> 15);
+        }
+
+        #[test]
+        fn work_is_the_quotient_in_wider_arithmetic(value in any::<[u8; 32]>(), shift in 0_usize..256) {
+            let value = (U256::from_le_bytes(value) >> shift).max(U256::from(1));
+            let expected = (U512::from(1) << 256) / (U512::from(value) + U512::from(1));
+            prop_assert_eq!(target(value).work().value(), U256::from(expected));
+        }
+    }
+}
