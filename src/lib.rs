@@ -11,7 +11,7 @@
 pub mod consensus;
 pub mod http;
 pub mod primitives;
-
 pub mod runtime;
 #[cfg(test)]
 mod test_vectors;
+pub mod wallet;
