@@ -8,6 +8,7 @@
 //! runtime uses nothing; net, http and miner never name each other
 //! ```
 
+pub mod chain;
 pub mod consensus;
 pub mod http;
 pub mod primitives;

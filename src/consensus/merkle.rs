@@ -12,7 +12,7 @@
 //! That a transaction does not stand twice in a block is a rule of blocks, not of this tree.
 
 use crate::primitives::hash::sha256d;
-use crate::primitives::{Hash256, Txid};
+use crate::primitives::{Hash256, StateRoots, Txid};
 
 /// The most hashes in a branch: the depth of a tree of 2^32 - 1 leaves.
 pub const BRANCH_HASHES_MAX: usize = 32;
@@ -26,11 +26,15 @@ pub fn tx_root(txids: &[Txid]) -> Hash256 {
     level.first().copied().unwrap_or(Hash256::ZERO)
 }
 
-/// The commitment of a header: sha256d(`tx_root` || sha256d(accounts || history)).
-///
-/// With the inner hash as last step of the coinbase's branch, any Bitcoin miner folds up to it.
-pub fn commitment(tx_root: &Hash256, accounts: &Hash256, history: &Hash256) -> Hash256 {
-    node(tx_root, &node(accounts, history))
+/// The commitment of a header: sha256d(`tx_root` || [`state_digest`]).
+pub fn commitment(tx_root: &Hash256, roots: &StateRoots) -> Hash256 {
+    node(tx_root, &state_digest(roots))
+}
+
+/// sha256d(accounts || history): the last step of the coinbase's branch up to the commitment, as a
+/// Bitcoin miner folds it.
+pub fn state_digest(roots: &StateRoots) -> Hash256 {
+    node(&roots.accounts, &roots.history)
 }
 
 /// An inner node: sha256d(`left` || `right`).
@@ -57,6 +61,16 @@ pub enum BranchError {
         /// What the branch has.
         got: usize,
     },
+}
+
+impl BranchError {
+    /// A stable name for programs.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Index { .. } => "branch-index",
+            Self::Length { .. } => "branch-length",
+        }
+    }
 }
 
 /// The way from one transaction up to the root. Index and count fix its shape.
@@ -189,9 +203,10 @@ mod tests {
     fn a_commitment_is_the_double_hash_of_the_parts() {
         let [a, b, c] = [1, 2, 3].map(|byte| Hash256::from_bytes([byte; 32]));
         let state = sha256d(&[&[2; 32], &[3; 32]]);
-        assert_eq!(*commitment(&a, &b, &c).as_bytes(), sha256d(&[&[1; 32], &state]));
-        for (x, y, z) in [(a, c, b), (b, a, c), (c, b, a)] {
-            assert_ne!(commitment(&x, &y, &z), commitment(&a, &b, &c));
+        let of = |tx, accounts, history| commitment(&tx, &StateRoots { accounts, history });
+        assert_eq!(*of(a, b, c).as_bytes(), sha256d(&[&[1; 32], &state]));
+        for other in [of(a, c, b), of(b, a, c), of(c, b, a)] {
+            assert_ne!(other, of(a, b, c));
         }
     }
 

@@ -1,0 +1,5 @@
+//! The state of the chain, as persistent values: a copy costs little and never changes.
+//!
+//! Never touches the disk or the network, and starts no thread.
+
+pub mod accounts;
