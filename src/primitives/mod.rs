@@ -6,6 +6,7 @@
 pub mod account;
 pub mod amount;
 pub mod block;
+pub mod body_ref;
 pub mod encode;
 pub mod hash;
 pub mod keys;
@@ -17,6 +18,7 @@ pub mod units;
 pub use account::Account;
 pub use amount::Amount;
 pub use block::{Block, Header, StateRoots};
+pub use body_ref::BodyRef;
 pub use hash::{BlockHash, Hash256, Txid};
 pub use keys::{AddressPrefix, PublicKey, Signature};
 pub use pow::{CompactTarget, Target, U256, Work};
