@@ -16,3 +16,4 @@ pub mod runtime;
 #[cfg(test)]
 mod test_vectors;
 pub mod wallet;
+pub mod storage;
