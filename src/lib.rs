@@ -13,7 +13,7 @@ pub mod consensus;
 pub mod http;
 pub mod primitives;
 pub mod runtime;
+pub mod storage;
 #[cfg(test)]
 mod test_vectors;
 pub mod wallet;
-pub mod storage;
