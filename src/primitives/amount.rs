@@ -7,7 +7,7 @@ use std::str::FromStr;
 pub const COIN: u64 = 100_000_000;
 
 /// Decimal places of a coin.
-const DECIMALS: usize = 8;
+const DECIMALS: i64 = 8;
 
 /// The most coins that may ever exist on a chain, in base units: below 2^53, so that a JSON number
 /// in coins is exact to eight decimals.
@@ -122,7 +122,7 @@ impl FromStr for Amount {
         if number.negative {
             return Err(AmountError::Negative(shown));
         }
-        let scale = number.exponent + DECIMALS as i64;
+        let scale = number.exponent + DECIMALS;
         if scale < 0 {
             return Err(AmountError::TooFine(shown));
         }
