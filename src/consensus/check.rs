@@ -285,7 +285,7 @@ fn check_size(block: &Block, params: &ChainParams) -> Result<(), BlockError> {
 }
 
 fn check_commitment(block: &Block, txids: &[Txid]) -> Result<(), BlockError> {
-    let got = commitment(&tx_root(txids), &block.roots.accounts, &block.roots.history);
+    let got = commitment(&tx_root(txids), &block.roots);
     let expected = block.header.commitment;
     if got == expected { Ok(()) } else { Err(BlockError::WrongCommitment { expected, got }) }
 }
