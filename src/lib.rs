@@ -17,3 +17,4 @@ pub mod storage;
 #[cfg(test)]
 mod test_vectors;
 pub mod wallet;
+pub mod wire;

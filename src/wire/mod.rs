@@ -1,0 +1,32 @@
+//! The JSON shapes: everything that the node reads or writes as JSON, and nothing else does.
+//!
+//! Owns the text form of blocks and transfers (which is also what the block file holds), the
+//! requests and answers of the HTTP interface, and what peers say to each other.
+//! Never judges what it has read beyond its form, and never hashes or signs JSON text: ids,
+//! signatures and proof of work are over the canonical binary encoding alone.
+//!
+//! Invariants:
+//! - One canonical text for each value, compact and on one line. Whatever was received is written
+//!   again from the decoded value, never passed on as it came.
+//! - Only typed decoding. A field that is unknown, stands twice or is missing is an error, and so
+//!   is an array in the place of an object; hex is lower case and of fixed length; coins and
+//!   integers never pass through floating point.
+//! - Decoding takes memory in proportion to the text and bounded by the `..._MAX` of each list.
+//!   Fields are cut out of the text without recursion; serde_json's depth limit stays on.
+
+mod block;
+mod error;
+mod field;
+mod transfer;
+mod write;
+
+pub use block::{
+    BLOCK_JSON_MAX, TRANSACTIONS_MAX, block_from_json, block_to_json, genesis_to_json,
+};
+pub use error::WireError;
+pub use transfer::{TRANSFER_JSON_MAX, transfer_from_json, transfer_to_json};
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;
