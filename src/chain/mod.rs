@@ -3,3 +3,4 @@
 //! Never touches the disk or the network, and starts no thread.
 
 pub mod accounts;
+pub mod history;
