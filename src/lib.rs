@@ -9,6 +9,7 @@
 //! ```
 
 pub mod chain;
+pub mod config;
 pub mod consensus;
 pub mod http;
 pub mod primitives;

@@ -1,0 +1,403 @@
+//! Single values: the same checks for the file and for the command line.
+
+use crate::primitives::{AddressPrefix, Tag};
+use log::LevelFilter;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use toml::de::DeValue;
+
+/// The most threads that search for a block. Beyond the machine's cores they gain nothing, and each
+/// takes memory; no machine that runs a node has more.
+pub const THREADS_MAX: usize = 256;
+
+/// The longest that one request to mine may search, in seconds: a day. It holds a connection.
+pub const MINE_TIMEOUT_S_MAX: u64 = 86_400;
+
+/// The least room for open transactions, in bytes: about one of the largest blocks.
+pub const POOL_BYTES_MIN: usize = 1 << 20;
+
+/// The most room for open transactions, in bytes: 4 GiB, more than any node has use for.
+pub const POOL_BYTES_MAX: usize = u32::MAX as usize;
+
+/// The longest host name of the domain name system (RFC 1035).
+const HOST_LEN_MAX: usize = 253;
+
+/// A chain that the program knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Network {
+    /// The coin itself.
+    Main,
+    /// Development: easy blocks, funded accounts with public keys.
+    Dev,
+}
+
+impl Network {
+    /// The name in the file and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::Dev => "dev",
+        }
+    }
+
+    /// The prefix of its addresses.
+    pub const fn address_prefix(self) -> AddressPrefix {
+        match self {
+            Self::Main => AddressPrefix::Main,
+            Self::Dev => AddressPrefix::Dev,
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a value cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ValueError(String);
+
+impl ValueError {
+    /// `expected ..., got ...`.
+    pub(super) fn new(expected: impl fmt::Display, got: impl fmt::Display) -> Self {
+        Self(format!("expected {expected}, got {got}"))
+    }
+
+    /// As [`Self::new`], with a value of the file.
+    pub(super) fn expected(expected: impl fmt::Display, got: &DeValue<'_>) -> Self {
+        Self::new(expected, describe(got))
+    }
+}
+
+/// A value as it is shown in an error: shortened, and without control characters.
+fn describe(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => quoted(text),
+        DeValue::Integer(number) => {
+            let prefix = match number.radix() {
+                2 => "0b",
+                8 => "0o",
+                16 => "0x",
+                _ => "",
+            };
+            shortened(&format!("{prefix}{}", number.as_str()))
+        }
+        DeValue::Float(number) => shortened(number.as_str()),
+        DeValue::Boolean(value) => value.to_string(),
+        DeValue::Datetime(time) => time.to_string(),
+        DeValue::Array(_) => "a list".into(),
+        DeValue::Table(_) => "a table".into(),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("{:?}", shortened(text))
+}
+
+fn shortened(text: &str) -> String {
+    const SHOWN_MAX: usize = 80;
+    let mut shown: String = text.chars().take(SHOWN_MAX).collect();
+    if shown.len() < text.len() {
+        shown.push_str("...");
+    }
+    shown
+}
+
+/// A whole number of the file, in `range`.
+pub(super) fn integer<T>(value: &DeValue<'_>, range: RangeInclusive<T>) -> Result<T, ValueError>
+where
+    T: TryFrom<i64> + PartialOrd + fmt::Display,
+{
+    let number = value.as_integer().and_then(|n| i64::from_str_radix(n.as_str(), n.radix()).ok());
+    number.and_then(|number| T::try_from(number).ok()).filter(|n| range.contains(n)).ok_or_else(
+        || {
+            let (from, to) = (range.start(), range.end());
+            ValueError::expected(format!("a whole number from {from} to {to}"), value)
+        },
+    )
+}
+
+/// A yes or no of the file.
+pub(super) fn boolean(value: &DeValue<'_>) -> Result<bool, ValueError> {
+    value.as_bool().ok_or_else(|| ValueError::expected("true or false", value))
+}
+
+/// A text of the file.
+pub(super) fn text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, ValueError> {
+    value.as_str().ok_or_else(|| ValueError::expected("text in quotes", value))
+}
+
+/// The address to listen on.
+///
+/// # Errors
+/// Anything but an IP address.
+pub fn parse_bind(text: &str) -> Result<IpAddr, ValueError> {
+    text.parse().map_err(|_| {
+        let expected = "an IP address, such as 127.0.0.1 (this machine alone) or 0.0.0.0 (all)";
+        ValueError::new(expected, quoted(text))
+    })
+}
+
+/// A directory.
+///
+/// # Errors
+/// An empty text.
+pub fn parse_dir(text: &str) -> Result<PathBuf, ValueError> {
+    if text.is_empty() || text.contains('\0') {
+        return Err(ValueError::new("the path of a directory", quoted(text)));
+    }
+    Ok(text.into())
+}
+
+/// The name of a network.
+///
+/// # Errors
+/// Anything but `main` and `dev`.
+pub fn parse_network(text: &str) -> Result<Network, ValueError> {
+    match text {
+        "main" => Ok(Network::Main),
+        "dev" => Ok(Network::Dev),
+        "custom" => Err(ValueError(
+            "a custom network needs its rules in a [chain] table, which this version cannot read \
+             yet; expected main or dev"
+                .into(),
+        )),
+        _ => Err(ValueError::new("main or dev", quoted(text))),
+    }
+}
+
+/// The number of threads of the miner; 0 for all cores but one.
+///
+/// # Errors
+/// Anything but a number up to [`THREADS_MAX`].
+pub fn parse_threads(text: &str) -> Result<usize, ValueError> {
+    let number = text.parse().ok().filter(|count| *count <= THREADS_MAX);
+    number.ok_or_else(|| {
+        ValueError::new(format!("a whole number from 0 to {THREADS_MAX}"), quoted(text))
+    })
+}
+
+/// The words in the coinbase.
+///
+/// # Errors
+/// More than 32 bytes, or control characters.
+pub fn parse_tag(text: &str) -> Result<Tag, ValueError> {
+    text.parse().map_err(|error: crate::primitives::text::TextError| ValueError(error.to_string()))
+}
+
+/// What to log: levels and `module=level`, separated by commas; `/text` at the end keeps lines that
+/// hold the text.
+///
+/// # Errors
+/// A level that does not exist. A logger would take a mistyped one for the name of a module, and
+/// go silent.
+pub fn parse_log(text: &str) -> Result<String, ValueError> {
+    let directives = text.split_once('/').map_or(text, |(directives, _)| directives);
+    let is_level = |word: &str| word.trim().parse::<LevelFilter>().is_ok();
+    let is_module = |word: &str| {
+        let word = word.trim();
+        !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "_:-".contains(c))
+    };
+    let is_directive = |part: &str| match part.split_once('=') {
+        Some((module, level)) => is_module(module) && is_level(level),
+        None => is_level(part) || (is_module(part) && part.trim().starts_with("farthing")),
+    };
+    if !text.contains(['\0', '\n', '\r']) && directives.split(',').all(is_directive) {
+        return Ok(text.into());
+    }
+    let expected = "error, warn, info, debug, trace or off, or a list such as \
+                    info,farthing::net=debug";
+    Err(ValueError::new(expected, quoted(text)))
+}
+
+/// A peer, as `host:port`.
+///
+/// # Errors
+/// Anything but the name or address of a host and a port from 1.
+pub fn parse_peer(text: &str) -> Result<String, ValueError> {
+    let valid = text.rsplit_once(':').is_some_and(|(host, port)| is_host(host) && is_port(port));
+    if valid {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err(ValueError::new("a peer as host:port, such as 192.0.2.7:5000", quoted(text)))
+}
+
+/// A name by which the node may be addressed, in lower case.
+///
+/// # Errors
+/// Anything but the name or address of a host, without a port.
+pub fn parse_host(text: &str) -> Result<String, ValueError> {
+    if is_host(text) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    let expected = "the name of a host without scheme, port and path, such as node.example";
+    Err(ValueError::new(expected, quoted(text)))
+}
+
+/// An origin, in the form in which browsers send it.
+///
+/// # Errors
+/// Anything but `http://` or `https://`, a host and perhaps a port. The scheme's own port is
+/// refused, because a browser leaves it out.
+pub fn parse_origin(text: &str) -> Result<String, ValueError> {
+    let lower = text.to_ascii_lowercase();
+    let rest = lower.strip_prefix("https://").map(|rest| (rest, "443"));
+    let rest = rest.or_else(|| lower.strip_prefix("http://").map(|rest| (rest, "80")));
+    let valid = rest.is_some_and(|(rest, own_port)| {
+        is_host(rest)
+            || rest
+                .rsplit_once(':')
+                .is_some_and(|(host, port)| is_host(host) && is_port(port) && port != own_port)
+    });
+    if valid {
+        return Ok(lower);
+    }
+    let expected = "an origin as scheme://host or scheme://host:port without a path, such as \
+                    https://wallet.example";
+    Err(ValueError::new(expected, quoted(text)))
+}
+
+/// A name of labels, an IPv4 address, or an IPv6 address in brackets.
+fn is_host(text: &str) -> bool {
+    if let Some(inner) = text.strip_prefix('[') {
+        return inner.strip_suffix(']').is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
+    }
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= HOST_LEN_MAX && text.split('.').all(is_label)
+}
+
+fn is_port(text: &str) -> bool {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    digits && text.parse::<u16>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<T: fmt::Debug>(
+        read: fn(&str) -> Result<T, ValueError>,
+        good: &[&str],
+        bad: &[&str],
+        mention: &str,
+    ) {
+        for text in good {
+            assert!(read(text).is_ok(), "{text:?}: {:?}", read(text));
+        }
+        for text in bad {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(mention) && !error.contains('\n'), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn bind_is_an_ip_address() {
+        let good = ["127.0.0.1", "0.0.0.0", "::", "::1"];
+        check(
+            parse_bind,
+            &good,
+            &["", "localhost", "127.0.0.1:80", "1.2.3", "[::1]"],
+            "IP address",
+        );
+    }
+
+    #[test]
+    fn a_network_is_main_or_dev_and_custom_says_what_is_missing() {
+        check(parse_network, &["main", "dev"], &["", "Main", "test"], "expected main or dev, got");
+        check(parse_network, &[], &["custom"], "[chain] table");
+    }
+
+    #[test]
+    fn threads_have_a_limit() {
+        check(parse_threads, &["0", "1", "256"], &["257", "-1", "two", "1.5", ""], "from 0 to 256");
+    }
+
+    #[test]
+    fn peers_are_host_and_port() {
+        let good = ["localhost:5000", "192.0.2.1:1", "a-b.example:65535", "[::1]:5000"];
+        let bad = [
+            "localhost",
+            "localhost:",
+            ":5000",
+            "localhost:0",
+            "localhost:65536",
+            "a:5000/",
+            "a b:5",
+            "http://a:5000",
+            "user@a:5000",
+            "::1:5000",
+            "[::1:5000",
+            "a:+5",
+            "a:05",
+            "a\n:5",
+            "",
+        ];
+        check(parse_peer, &good, &bad, "host:port");
+        assert_eq!(parse_peer("LocalHost:5000").unwrap(), "localhost:5000");
+    }
+
+    #[test]
+    fn hosts_are_names_alone() {
+        let long = "a".repeat(64);
+        let good = ["node", "node.example", "192.0.2.1", "[2001:db8::1]", "my_node"];
+        let bad = ["", "node:80", "http://node", "a/b", "*", "a..b", ".a", "-a", "a b", "ä", &long];
+        check(parse_host, &good, &bad, "without scheme, port and path");
+        assert_eq!(parse_host("Node.Example").unwrap(), "node.example");
+    }
+
+    #[test]
+    fn origins_are_as_browsers_send_them() {
+        let good =
+            ["http://localhost:3000", "https://a.example", "https://[::1]:8443", "https://a:80"];
+        let bad = [
+            "*",
+            "null",
+            "",
+            "a.example",
+            "https://",
+            "https://a/",
+            "https://a/b",
+            "ftp://a",
+            "https://a:443",
+            "http://a:80",
+            "https://a:x",
+            "https://u@a",
+            "https://*.a.example",
+        ];
+        check(parse_origin, &good, &bad, "an origin as scheme://host");
+        assert_eq!(parse_origin("HTTPS://A.Example").unwrap(), "https://a.example");
+    }
+
+    #[test]
+    fn a_mistyped_log_level_is_refused() {
+        let good = [
+            "info",
+            "TRACE",
+            "off",
+            "info,farthing::net=debug",
+            "farthing::node",
+            "farthing=trace",
+            "warn, ureq=error",
+            "debug/peer",
+        ];
+        let bad =
+            ["", "inof", "info,", "farthing=loud", "=info", "a=b=info", "info,\ndebug", "ureq"];
+        check(parse_log, &good, &bad, "expected error, warn, info");
+    }
+
+    #[test]
+    fn long_values_are_shortened_in_errors() {
+        let error = parse_bind(&"x".repeat(10_000)).unwrap_err().to_string();
+        assert!(error.len() < 250 && error.contains("..."), "{error}");
+    }
+}
