@@ -91,25 +91,19 @@ impl<'a> Document<'a> {
                 let is_key = !value.get_ref().is_table();
                 let all = sections.iter().map(|(section, _)| *section).collect();
                 let home = if is_key { home_of(name.get_ref(), sections) } else { None };
-                return Err(ConfigError::UnknownSection {
-                    place: self.place(name),
-                    hint: Hint { nearest: nearest(name.get_ref(), &all), known: all, home },
-                    name: name.get_ref().to_string(),
-                });
+                let hint = Box::new(hint(name.get_ref(), all, home));
+                let (place, name) = (self.place(name), name.get_ref().to_string());
+                return Err(ConfigError::UnknownSection { place, name, hint });
             };
             let Some(table) = value.get_ref().as_table() else {
                 let why = format!("expected a section, written [{section}] on its own line");
                 return Err(ConfigError::Syntax { place: self.place(name), why });
             };
-            for key in table.keys().filter(|key| !keys.contains(&&**key.get_ref())) {
-                let all = keys.to_vec();
+            if let Some(key) = table.keys().find(|key| !keys.contains(&&**key.get_ref())) {
                 let home = home_of(key.get_ref(), sections);
-                return Err(ConfigError::UnknownKey {
-                    place: self.place(key),
-                    section,
-                    hint: Hint { nearest: nearest(key.get_ref(), &all), known: all, home },
-                    key: key.get_ref().to_string(),
-                });
+                let hint = Box::new(hint(key.get_ref(), keys.to_vec(), home));
+                let (place, key) = (self.place(key), key.get_ref().to_string());
+                return Err(ConfigError::UnknownKey { place, section, key, hint });
             }
         }
         Ok(())
@@ -140,9 +134,10 @@ fn home_of(key: &str, sections: &'static Sections) -> Option<&'static str> {
     sections.iter().find(|(_, keys)| keys.contains(&key)).map(|(section, _)| *section)
 }
 
-/// The name that `typed` was most likely meant to be: at most a third of it mistyped.
-fn nearest(typed: &str, known: &Vec<&'static str>) -> Option<&'static str> {
+/// What `typed` could have been. The nearest name is shown if at most a third of it is mistyped.
+fn hint(typed: &str, known: Vec<&'static str>, home: Option<&'static str>) -> Hint {
     let distance = |name: &&str| strsim::damerau_levenshtein(typed, name);
-    let best = known.iter().copied().min_by_key(|name| distance(name))?;
-    (distance(&best) <= typed.chars().count().div_ceil(3).max(1)).then_some(best)
+    let near = typed.chars().count().div_ceil(3);
+    let nearest = known.iter().copied().min_by_key(distance).filter(|name| distance(name) <= near);
+    Hint { known, nearest, home }
 }

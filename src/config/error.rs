@@ -52,7 +52,7 @@ pub enum ConfigError {
         /// What it is called.
         name: String,
         /// What it could have been.
-        hint: Hint,
+        hint: Box<Hint>,
     },
     /// A key that does not exist.
     #[error("{place}: unknown key {key:?} in [{section}]: {hint}")]
@@ -64,7 +64,7 @@ pub enum ConfigError {
         /// What it is called.
         key: String,
         /// What it could have been.
-        hint: Hint,
+        hint: Box<Hint>,
     },
     /// A value that the key cannot have.
     #[error("{place}: {key} in [{section}]: {why}")]
