@@ -3,4 +3,5 @@
 //! Never touches the disk or the network, and starts no thread.
 
 pub mod accounts;
+pub mod headers;
 pub mod history;
