@@ -5,3 +5,4 @@
 pub mod accounts;
 pub mod headers;
 pub mod history;
+pub mod pool;
