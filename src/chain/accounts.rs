@@ -22,7 +22,7 @@ mod tests;
 pub use proof::{AccountProof, ProofEnd, ProofError};
 
 use crate::primitives::hash::sha256;
-use crate::primitives::{Amount, Hash256, PublicKey};
+use crate::primitives::{Account, Amount, Hash256, PublicKey};
 use std::sync::Arc;
 
 /// The bits of a key: the greatest depth of a leaf.
@@ -31,22 +31,6 @@ pub const DEPTH_MAX: usize = 256;
 /// A batch is worked on by two threads while both halves have at least this many changes; below
 /// it (about 0.1 ms of hashing) handing work over costs more than it saves.
 const PARALLEL_MIN: usize = 128;
-
-/// What one public key has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Account {
-    /// What it can spend.
-    pub balance: Amount,
-    /// How many of its transfers are confirmed.
-    pub nonce: u64,
-}
-
-impl Account {
-    /// Whether this is the account of someone who was never paid: it is not stored.
-    pub fn is_absent(&self) -> bool {
-        *self == Self::default()
-    }
-}
 
 /// All accounts. Cloning copies a pointer.
 #[derive(Clone, Default)]
@@ -290,7 +274,7 @@ fn sorted(changes: Vec<(PublicKey, Option<Account>)>) -> Vec<Change> {
     let mut changes: Vec<Change> = changes
         .into_iter()
         .map(|(public_key, account)| {
-            let absent = account.is_some_and(|account| account.is_absent());
+            let absent = account.is_some_and(|account| account.existing().is_none());
             assert!(!absent, "an account with nothing is removed, not stored");
             Change { key: Key::of(&public_key), public_key, account }
         })
