@@ -64,3 +64,61 @@ fn noted_pid(file: &mut File) -> Option<u32> {
     file.take(PID_MAX).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_second_locker_is_refused_with_the_file_and_the_process_that_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock-5000.txt");
+        fs::write(&path, "99999999999 left by a crash").unwrap();
+        let held = ProcessLock::take(&path).unwrap();
+        assert_eq!(held.path(), path);
+        let error = ProcessLock::take(&path).unwrap_err();
+        assert_eq!(error.code(), "already-running");
+        let text = error.to_string();
+        assert!(text.contains(path.to_str().unwrap()), "{text}");
+        assert!(text.contains(&format!("process {}", std::process::id())), "{text}");
+        drop(held);
+        ProcessLock::take(&path).unwrap();
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn the_other_port_of_the_same_directory_is_another_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let _one = ProcessLock::take(&dir.path().join("lock-5000.txt")).unwrap();
+        let _two = ProcessLock::take(&dir.path().join("lock-5001.txt")).unwrap();
+    }
+
+    #[test]
+    fn of_a_hundred_lockers_at_once_exactly_one_gets_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock-5000.txt");
+        let start = std::sync::Barrier::new(100);
+        let held: Vec<_> = std::thread::scope(|scope| {
+            let take = || {
+                start.wait();
+                ProcessLock::take(&path)
+            };
+            let threads: Vec<_> = (0..100).map(|_| scope.spawn(take)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(held.iter().filter(|lock| lock.is_ok()).count(), 1);
+    }
+
+    #[test]
+    fn a_link_in_place_of_the_lock_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (target, path) = (dir.path().join("target"), dir.path().join("lock-5000.txt"));
+        fs::write(&target, "precious").unwrap();
+        symlink(&target, &path).unwrap();
+        assert_eq!(ProcessLock::take(&path).unwrap_err().code(), "not-a-plain-file");
+        assert_eq!(fs::read(&target).unwrap(), b"precious");
+    }
+}

@@ -27,6 +27,8 @@ pub mod files;
 pub mod journal;
 mod lines;
 pub mod lock;
+#[cfg(test)]
+mod testing;
 pub mod text;
 
 use std::io;

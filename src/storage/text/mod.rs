@@ -134,7 +134,9 @@ impl TextStore {
         options.read(true).write(true).create(true).truncate(false);
         let file = files::open_plain(path, options.mode(files::PUBLIC_MODE))?;
         let log = Log::new(Box::new(file), path, 0);
-        Self::from_log(log, genesis, each)
+        let opened = Self::from_log(log, genesis, each)?;
+        files::sync_directory_of(path)?;
+        Ok(opened)
     }
 
     fn from_log(
@@ -158,7 +160,6 @@ impl TextStore {
             first.push(b'\n');
             out.append(&first)?;
         }
-        files::sync_directory_of(out.log().path())?;
         let store = Self { out, batch: Batch::default(), last_batch: found.last_batch };
         let replayed = Replayed { blocks: found.blocks, created: !found.begun, cut: found.torn };
         Ok(Opened { store, replayed })

@@ -7,6 +7,9 @@
 //! Symbolic links at the last part of a path are never followed: in a directory that others can
 //! write to, a link would aim our writing, and our secrets, at a file of their choice.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};

@@ -10,6 +10,9 @@
 //! worth having. Never says what an entry means, nor when to compact: its owner knows how many
 //! entries are still of use and calls [`Journal::rewrite`].
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
