@@ -5,10 +5,12 @@
 //! ```text
 //! primitives <- consensus <- chain <- node <- { miner, net, http } <- app <- main
 //! storage and wallet use primitives; wire and config use primitives and consensus;
-//! runtime uses nothing; net, http and miner never name each other
+//! runtime uses nothing; cli uses config and is used by app and main alone;
+//! net, http and miner never name each other
 //! ```
 
 pub mod chain;
+pub mod cli;
 pub mod config;
 pub mod consensus;
 pub mod http;

@@ -26,7 +26,7 @@ pub const TEMPLATE_VERSION: u32 = 0x2000_0000;
 const DEV_ALLOCATION: Amount = Amount::from_units(10_000 * COIN);
 
 /// The public keys of the development network's accounts. Their secret keys are SHA-256 of
-/// "farthing dev account 0" to "... 9": known to all and worth nothing.
+/// "farthing dev account 1" to "... 10": known to all and worth nothing.
 const DEV_ACCOUNTS: [&str; 10] = [
     "cf7976308af900039ccc4bcf6bd1ebf6324c9f01af4539cfda1dc8f86ad92f05",
     "9e5bf237fc3ff4627cf4ccbd2241413fa3d5e14e5a31a9e6db948e9877762cb5",

@@ -1,0 +1,233 @@
+//! The command line: flags and subcommands, turned into [`Flags`] for the configuration.
+//!
+//! Only `app` and `main` use this. Values are checked by the same functions as those of the
+//! configuration file. A mistake ends the program with exit code 2 and a message (clap's doing).
+
+use crate::config::values::{
+    parse_bind, parse_dir, parse_log, parse_network, parse_peer, parse_threads,
+};
+use crate::config::{Flags, Network};
+use clap::{Args, Parser, Subcommand};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// Farthing: a small proof-of-work coin. Runs a node with a wallet page.
+///
+/// Without a subcommand, starts a node and serves its wallet page, at http://localhost:5000 unless
+/// told otherwise. Stop it with Ctrl-C. A second node on the same machine takes another port:
+/// `farthing -p 5001`.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "farthing", version, args_conflicts_with_subcommands = true)]
+#[command(after_help = "Everything here can also be set in config.toml; flags win over the file.")]
+pub struct Cli {
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What the program is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Run a node.
+    Run(Flags),
+    /// Check a chain file without running a node.
+    Verify {
+        /// Where the settings come from; they name the file if `file` does not.
+        flags: Flags,
+        /// The file to check.
+        file: Option<PathBuf>,
+    },
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum Command {
+    /// Check a chain file, every block from the first, without running a node
+    ///
+    /// Reads the file and changes nothing. Shows how far it is, and names the line of the first
+    /// block that is damaged or breaks a rule.
+    Verify(VerifyArgs),
+}
+
+#[derive(Clone, Debug, Args)]
+struct RunArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+
+    /// Address to listen on: 127.0.0.1 for this machine alone, 0.0.0.0 for all [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDR", display_order = 5, value_parser = parse_bind)]
+    bind: Option<IpAddr>,
+
+    /// Node to join at start; may be given several times, in place of the peers in the file
+    #[arg(long, value_name = "HOST:PORT", display_order = 2, value_parser = parse_peer)]
+    peer: Vec<String>,
+
+    /// Mine from the start; without it mining begins when you ask for it on the page
+    #[arg(long, display_order = 3)]
+    mine: bool,
+
+    /// Threads that mine, 1 to 256; 0 for all cores but one [default: 0]
+    #[arg(long, value_name = "N", display_order = 4, value_parser = parse_threads)]
+    threads: Option<usize>,
+}
+
+#[derive(Clone, Debug, Args)]
+struct VerifyArgs {
+    /// The chain file [default: blockchain-<PORT>.txt in the data directory]
+    file: Option<PathBuf>,
+
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+/// What names the node's files and chain.
+#[derive(Clone, Debug, Args)]
+struct CommonArgs {
+    /// Port the node listens on, which also names its files; 0 takes a free one [default: 5000]
+    #[arg(short, long, display_order = 1)]
+    port: Option<u16>,
+
+    /// Directory of the node's files [default: the current directory]
+    #[arg(long, value_name = "DIR", display_order = 7, value_parser = parse_dir)]
+    data_dir: Option<PathBuf>,
+
+    /// Configuration file [default: config.toml in the current directory, if there is one]
+    #[arg(long, value_name = "FILE", display_order = 8)]
+    config: Option<PathBuf>,
+
+    /// Chain: main, or dev for trying things out with worthless coins [default: main]
+    #[arg(long, value_name = "main|dev", display_order = 6, value_parser = parse_network)]
+    network: Option<Network>,
+
+    /// What to log: error, warn, info, debug, trace, off, or a list such as
+    /// info,farthing::net=debug [default: info]
+    #[arg(long, value_name = "LEVEL", display_order = 9, value_parser = parse_log)]
+    log: Option<String>,
+}
+
+impl Cli {
+    /// What the command line asks for.
+    pub fn into_request(self) -> Request {
+        match self.command {
+            None => Request::Run(self.run.into_flags()),
+            Some(Command::Verify(VerifyArgs { file, common })) => {
+                Request::Verify { flags: common.into_flags(), file }
+            }
+        }
+    }
+}
+
+impl RunArgs {
+    fn into_flags(self) -> Flags {
+        let Self { common, bind, peer, mine, threads } = self;
+        Flags { bind, peers: peer, mine, threads, ..common.into_flags() }
+    }
+}
+
+impl CommonArgs {
+    fn into_flags(self) -> Flags {
+        let Self { port, data_dir, config, network, log } = self;
+        Flags { port, data_dir, config, network, log, ..Flags::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Request, clap::Error> {
+        let words = std::iter::once("farthing").chain(line.split_whitespace());
+        Cli::try_parse_from(words).map(Cli::into_request)
+    }
+
+    fn run(change: impl FnOnce(&mut Flags)) -> Request {
+        let mut flags = Flags::default();
+        change(&mut flags);
+        Request::Run(flags)
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_spelling_of_the_port_works() {
+        for line in ["-p 5001", "-p=5001", "-p5001", "--port 5001", "--port=5001"] {
+            assert_eq!(parse(line).unwrap(), run(|flags| flags.port = Some(5001)), "{line}");
+        }
+        assert_eq!(parse("-p 0").unwrap(), run(|flags| flags.port = Some(0)));
+        assert_eq!(parse("").unwrap(), run(|_| ()));
+    }
+
+    #[test]
+    fn each_flag_arrives() {
+        let line = "--bind 0.0.0.0 --data-dir d --config c.toml --peer a:1 --peer b:2 \
+                    --network dev --mine --threads 3 --log farthing=debug";
+        let expected = run(|flags| {
+            flags.bind = Some("0.0.0.0".parse().unwrap());
+            flags.data_dir = Some("d".into());
+            flags.config = Some("c.toml".into());
+            flags.peers = vec!["a:1".into(), "b:2".into()];
+            flags.network = Some(Network::Dev);
+            flags.mine = true;
+            flags.threads = Some(3);
+            flags.log = Some("farthing=debug".into());
+        });
+        assert_eq!(parse(line).unwrap(), expected);
+    }
+
+    #[test]
+    fn verify_takes_a_file_or_what_names_it() {
+        let (file, flags) = (None, Flags::default());
+        assert_eq!(parse("verify").unwrap(), Request::Verify { flags, file });
+        let flags = Flags {
+            port: Some(5001),
+            data_dir: Some("d".into()),
+            network: Some(Network::Dev),
+            ..Flags::default()
+        };
+        let expected = Request::Verify { flags, file: Some("chain.txt".into()) };
+        assert_eq!(parse("verify chain.txt --network dev -p 5001 --data-dir d").unwrap(), expected);
+    }
+
+    #[test]
+    fn mistakes_end_with_code_2_and_say_what_was_expected() {
+        let table = [
+            ("-p 65536", "65535"),
+            ("-p -1", "-1"),
+            ("-p five", "five"),
+            ("--bind localhost", "an IP address"),
+            ("--peer localhost", "host:port"),
+            ("--network test", "main or dev"),
+            ("--network custom", "[chain] table"),
+            ("--threads 257", "from 0 to 256"),
+            ("--log loud", "error, warn, info"),
+            ("--data-dir=", "directory"),
+            ("--prot 5001", "--port"),
+            ("mine", "mine"),
+            ("--mine verify", "verify"),
+            ("verify --mine", "--mine"),
+            ("verify a b", "b"),
+        ];
+        for (line, mention) in table {
+            let error = parse(line).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+            assert!(error.to_string().contains(mention), "{line}: {error}");
+        }
+        assert_eq!(parse("--help").unwrap_err().exit_code(), 0);
+    }
+
+    #[test]
+    fn the_help_explains_every_flag() {
+        for mut command in
+            [Cli::command(), Cli::command().find_subcommand("verify").unwrap().clone()]
+        {
+            for argument in command.clone().get_arguments() {
+                assert!(argument.get_help().is_some(), "{}", argument.get_id());
+            }
+            assert!(command.render_help().to_string().contains("Usage"));
+        }
+    }
+}
