@@ -64,7 +64,8 @@ impl Retarget {
         scaled(parent.target, power, ratio).min(self.easiest).to_compact()
     }
 
-    /// The step of the relief for a block whose spacing is `spacing` seconds, in seconds.
+    /// The step of the relief for a block whose spacing is `spacing` seconds, in seconds. It stays
+    /// at the largest number where no header is late enough for a relief anyway.
     pub fn relief_step(&self, spacing: u32) -> u32 {
         self.half_life.saturating_mul(spacing).max(1)
     }

@@ -1,7 +1,8 @@
 //! The story that the chart tells: a chain from genesis, ten times the hash rate and back, four
 //! weeks without miners, and a visitor of 100,000 times the chain's hash rate for 15 minutes.
 
-use crate::simulation::{Found, Miner, Stamp, World, main_retarget, main_schedule};
+use crate::simulation::{Found, Miner, Stamp, World};
+use farthing::consensus::params::ChainParams;
 
 /// Blocks of the story.
 pub const BLOCKS: u32 = 20_000;
@@ -57,7 +58,8 @@ pub struct Figures {
 impl Story {
     /// The story with the dice of `seed`.
     pub fn run(seed: u64) -> Self {
-        let mut world = World::new(main_schedule(10, 60), main_retarget().easiest, seed);
+        let main = ChainParams::main();
+        let mut world = World::new(main.schedule, main.retarget.easiest, seed);
         world.miners = honest(RATE);
         let mut blocks: Vec<Found> = Vec::new();
         for height in 1..=BLOCKS {

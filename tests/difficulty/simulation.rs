@@ -5,8 +5,8 @@
 //! floating-point operations are used (which is why the logarithm is written out).
 
 use farthing::consensus::difficulty::{Retarget, Solved, next_relief};
-use farthing::consensus::schedule::{Emission, Schedule, Spacing};
-use farthing::primitives::amount::COIN;
+use farthing::consensus::params::ChainParams;
+use farthing::consensus::schedule::{Schedule, Spacing};
 use farthing::primitives::{Amount, CompactTarget, Height, Target, U256};
 
 /// A small pseudorandom generator (SplitMix64, Steele, Lea and Flood 2014).
@@ -96,23 +96,10 @@ impl Found {
     }
 }
 
-/// The rules of the main network.
-pub fn main_retarget() -> Retarget {
-    let easiest = Target::new(U256::from(1) << 232).expect("not zero");
-    Retarget { half_life: 40, solve_time_cap: 40, easiest, enabled: true }
-}
-
-/// The schedule of the main network, with spacings from `start` to `end` seconds (10 and 60).
+/// The schedule of the main network, but with spacings from `start` to `end` seconds.
 pub fn main_schedule(start: u32, end: u32) -> Schedule {
-    Schedule {
-        emission: Emission {
-            allocations: Amount::ZERO,
-            subsidy: Amount::from_units(10 * COIN),
-            halving_interval: 1_050_000,
-        },
-        spacing: Spacing { start, end, ramp: Amount::from_units(1_050_000 * COIN) },
-        largest_block: 1_000_000,
-    }
+    let main = ChainParams::main().schedule;
+    Schedule { spacing: Spacing { start, end, ..main.spacing }, ..main }
 }
 
 /// A chain and those who mine it. Genesis has time 0.
@@ -136,7 +123,7 @@ impl World {
     pub fn new(schedule: Schedule, first: Target, seed: u64) -> Self {
         let spacing = schedule.spacing(Height::GENESIS);
         Self {
-            retarget: main_retarget(),
+            retarget: ChainParams::main().retarget,
             schedule,
             random: Random::new(seed),
             clock: 0.0,
