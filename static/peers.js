@@ -1,0 +1,48 @@
+// The rows of the list of nodes.
+//
+// Owns: how the two lists of `GET /nodes` (the nodes that were added, the peers with their state)
+// become one. Pure.
+
+/** Rows shown at most; a node has far fewer peers. */
+export const ROWS_MAX = 200;
+
+const STATES = {
+  connected: ['Connected', 'good'],
+  syncing: ['Catching up', 'wait'],
+  connecting: ['Connecting', 'wait'],
+  new: ['Not tried yet', 'wait'],
+  unreachable: ['Not reachable', 'bad'],
+  refused: ['Refused', 'bad'],
+  banned: ['Refused for a while', 'bad'],
+};
+
+/** The words and the tone of a peer's state; a state this page does not know is shown as it is. */
+export function stateOf(state) {
+  if (typeof state !== 'string' || state === '') return ['Added', 'wait'];
+  return Object.hasOwn(STATES, state) ? STATES[state] : [state.replaceAll('-', ' '), 'wait'];
+}
+
+/** One row for each node, those that were added first, each list in the order of the node. */
+export function peerRows(answer) {
+  const details = new Map((answer.peers ?? []).map((peer) => [peer.node, peer]));
+  const names = new Set([...(answer.all_nodes ?? []), ...details.keys()]);
+  const added = new Set(answer.all_nodes ?? []);
+  return [...names].slice(0, ROWS_MAX).map((node) => {
+    const peer = details.get(node) ?? {};
+    const [words, tone] = stateOf(peer.state);
+    return {
+      node,
+      added: added.has(node),
+      words,
+      tone,
+      height: Number.isSafeInteger(peer.height) ? peer.height : null,
+      lastSeen: Number.isFinite(peer.last_seen) && peer.last_seen > 0 ? peer.last_seen : null,
+      reason: typeof peer.message === 'string' ? peer.message : '',
+    };
+  });
+}
+
+/** A node as the last segment of a path: `host:port` raw, anything unexpected escaped. */
+export function nodeSegment(node) {
+  return encodeURIComponent(node).replaceAll('%3A', ':').replaceAll('%5B', '[').replaceAll('%5D', ']');
+}

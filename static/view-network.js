@@ -1,0 +1,75 @@
+// The network place: add, load and remove nodes, and what is known of each.
+
+import { api } from './api.js';
+import { byId, el, note, onClick, perform, setText, timeElement } from './dom.js';
+import { countText } from './format.js';
+import { nodeError } from './forms.js';
+import { peerRows } from './peers.js';
+import { store } from './store.js';
+import { loadNodes } from './sync.js';
+
+async function remove(button, node) {
+  await perform(button, 'nodes-note', async () => {
+    const answer = await api.removeNode(node);
+    note('nodes-note', 'good', answer.message);
+    await loadNodes();
+    byId('node-address').focus();
+  });
+}
+
+function nodeRow(row) {
+  const button = el('button', { className: 'small remove', data: { node: row.node }, aria: { label: `Remove ${row.node}` } }, 'Remove');
+  button.addEventListener('click', () => remove(button, row.node));
+  const facts = [el('span', { className: 'state', data: { tone: row.tone } }, el('span', { className: 'dot' }), row.words)];
+  if (row.height !== null) facts.push(el('span', {}, `Height ${countText(row.height)}`));
+  if (row.lastSeen !== null) facts.push(el('span', {}, 'Seen ', timeElement(row.lastSeen)));
+  if (!row.added) facts.push(el('span', {}, 'Found by itself'));
+  if (row.reason) facts.push(el('span', {}, row.reason));
+  return el('li', { className: 'node', data: { node: row.node } },
+    el('code', { className: 'node-name' }, row.node), el('span', { className: 'node-facts' }, ...facts), button);
+}
+
+/** Text of the rows last drawn: equal answers draw nothing, so that focus stays. */
+let drawn = '';
+
+function drawNodes() {
+  const answer = store.get('nodes');
+  if (answer === null) return;
+  const rows = peerRows(answer);
+  const text = JSON.stringify(rows);
+  if (text === drawn) return;
+  drawn = text;
+  const focused = document.activeElement?.closest('.node')?.dataset.node;
+  byId('nodes').replaceChildren(...rows.map(nodeRow));
+  if (focused) [...byId('nodes').children].find((one) => one.dataset.node === focused)?.querySelector('button').focus();
+  byId('nodes-empty').hidden = rows.length > 0;
+}
+
+function showError(error) {
+  setText(byId('node-address-error'), error ?? '');
+  byId('node-address').setAttribute('aria-invalid', String(error !== null));
+}
+
+async function add(event) {
+  event.preventDefault();
+  const input = byId('node-address');
+  const error = nodeError(input.value);
+  showError(error);
+  if (error) {
+    input.focus();
+    return;
+  }
+  await perform(byId('add-node'), 'nodes-note', async () => {
+    const answer = await api.addNode(input.value.trim());
+    input.value = '';
+    note('nodes-note', 'good', answer.message);
+    await loadNodes();
+  });
+}
+
+export function startNetwork() {
+  byId('node-form').addEventListener('submit', add);
+  byId('node-address').addEventListener('input', () => showError(null));
+  onClick('load-nodes', () => perform(byId('load-nodes'), 'nodes-note', loadNodes));
+  store.watch(['nodes'], drawNodes);
+}
