@@ -103,8 +103,14 @@ impl HeaderTree {
     }
 
     /// Adds a header that has been judged valid, off the best chain for now, whose parent is in
-    /// the tree. The weakest tip gives way when there are too many.
-    pub fn insert(&mut self, header: Header, parent: &HeaderNode, work: Work) -> Arc<HeaderNode> {
+    /// the tree. When there are too many, the weakest tips give way, maybe the new one itself:
+    /// their hashes are returned with it.
+    pub fn insert(
+        &mut self,
+        header: Header,
+        parent: &HeaderNode,
+        work: Work,
+    ) -> (Arc<HeaderNode>, Vec<BlockHash>) {
         debug_assert_eq!(header.previous, parent.hash);
         self.arrivals += 1;
         let node = Arc::new(HeaderNode {
@@ -119,11 +125,13 @@ impl HeaderTree {
         self.tips.insert(node.rank());
         self.side.insert((parent.hash, node.hash));
         self.nodes.insert(node.hash, node.clone());
+        let mut evicted = Vec::new();
         while self.side.len() > SIDE_HEADERS_MAX {
             let weakest = self.weakest_side_tip().expect("there are headers off the best chain");
             self.remove_tip(&weakest);
+            evicted.push(weakest.hash);
         }
-        node
+        (node, evicted)
     }
 
     fn weakest_side_tip(&self) -> Option<Arc<HeaderNode>> {
@@ -275,7 +283,7 @@ mod tests {
         let mut parent = parent.clone();
         for _ in 0..count {
             let header = Header { previous: parent.hash, nonce: salt, ..parent.header };
-            parent = tree.insert(header, &parent.clone(), Work::new(U256::from(1)));
+            parent = tree.insert(header, &parent.clone(), Work::new(U256::from(1))).0;
             nodes.push(parent.clone());
         }
         nodes
