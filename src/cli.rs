@@ -7,6 +7,7 @@ use crate::config::values::{
     parse_bind, parse_dir, parse_log, parse_network, parse_peer, parse_threads,
 };
 use crate::config::{Flags, Network};
+use crate::primitives::PeerAddress;
 use clap::{Args, Parser, Subcommand};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -60,7 +61,7 @@ struct RunArgs {
 
     /// Node to join at start; may be given several times, in place of the peers in the file
     #[arg(long, value_name = "HOST:PORT", display_order = 2, value_parser = parse_peer)]
-    peer: Vec<String>,
+    peer: Vec<PeerAddress>,
 
     /// Mine from the start; without it mining begins when you ask for it on the page
     #[arg(long, display_order = 3)]
@@ -169,7 +170,7 @@ mod tests {
             flags.bind = Some("0.0.0.0".parse().unwrap());
             flags.data_dir = Some("d".into());
             flags.config = Some("c.toml".into());
-            flags.peers = vec!["a:1".into(), "b:2".into()];
+            flags.peers = ["a:1", "b:2"].map(|peer| peer.parse().unwrap()).to_vec();
             flags.network = Some(Network::Dev);
             flags.mine = true;
             flags.threads = Some(3);
@@ -199,7 +200,7 @@ mod tests {
             ("-p -1", "-1"),
             ("-p five", "five"),
             ("--bind localhost", "an IP address"),
-            ("--peer localhost", "host:port"),
+            ("--peer localhost", "expected a port"),
             ("--network test", "main or dev"),
             ("--network custom", "[chain] table"),
             ("--threads 257", "from 0 to 256"),

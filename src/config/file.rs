@@ -3,6 +3,7 @@
 use super::document::{Document, Sections};
 use super::error::ConfigError;
 use super::values::{self, Network};
+use crate::primitives::PeerAddress;
 use crate::primitives::Tag;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -38,7 +39,7 @@ pub struct NodeSection {
     pub bind: Option<IpAddr>,
     pub data_dir: Option<PathBuf>,
     pub network: Option<Network>,
-    pub peers: Option<Vec<String>>,
+    pub peers: Option<Vec<PeerAddress>>,
     pub log: Option<String>,
 }
 

@@ -14,6 +14,7 @@ pub use error::ConfigError;
 pub use file::ConfigFile;
 pub use values::{Network, ValueError};
 
+use crate::primitives::PeerAddress;
 use crate::primitives::Tag;
 use std::fs::File;
 use std::io::{self, Read};
@@ -43,7 +44,7 @@ pub struct Flags {
     /// As [`NodeSettings::network`].
     pub network: Option<Network>,
     /// As [`NodeSettings::peers`]; any here take the place of all in the file.
-    pub peers: Vec<String>,
+    pub peers: Vec<PeerAddress>,
     /// As [`NodeSettings::log`].
     pub log: Option<String>,
     /// Mine from the start, whatever the file says.
@@ -76,8 +77,8 @@ pub struct NodeSettings {
     pub data_dir: PathBuf,
     /// The chain to join.
     pub network: Network,
-    /// Peers to join at start, each `host:port`.
-    pub peers: Vec<String>,
+    /// Peers to join at start.
+    pub peers: Vec<PeerAddress>,
     /// What to log, in env_logger's filter syntax.
     pub log: String,
 }
@@ -255,7 +256,7 @@ mod tests {
             bind: Some("0.0.0.0".parse().unwrap()),
             data_dir: Some("b".into()),
             network: Some(Network::Dev),
-            peers: vec!["c:3".into()],
+            peers: vec!["c:3".parse().unwrap()],
             log: Some("trace".into()),
             mine: true,
             threads: Some(2),

@@ -1,9 +1,10 @@
 //! Single values: the same checks for the file and for the command line.
 
+use crate::primitives::peer_address::{Host, PeerAddress};
 use crate::primitives::{AddressPrefix, Tag};
 use log::LevelFilter;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use toml::de::DeValue;
@@ -20,9 +21,6 @@ pub const POOL_BYTES_MIN: usize = 1 << 20;
 
 /// The most room for open transactions, in bytes: 4 GiB, more than any node has use for.
 pub const POOL_BYTES_MAX: usize = u32::MAX as usize;
-
-/// The longest host name of the domain name system (RFC 1035).
-const HOST_LEN_MAX: usize = 253;
 
 /// A chain that the program knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -218,13 +216,9 @@ pub fn parse_log(text: &str) -> Result<String, ValueError> {
 /// A peer, as `host:port`.
 ///
 /// # Errors
-/// Anything but the name or address of a host and a port from 1.
-pub fn parse_peer(text: &str) -> Result<String, ValueError> {
-    let valid = text.rsplit_once(':').is_some_and(|(host, port)| is_host(host) && is_port(port));
-    if valid {
-        return Ok(text.to_ascii_lowercase());
-    }
-    Err(ValueError::new("a peer as host:port, such as 192.0.2.7:5000", quoted(text)))
+/// Anything that [`PeerAddress`] refuses.
+pub fn parse_peer(text: &str) -> Result<PeerAddress, ValueError> {
+    text.parse().map_err(|error| ValueError(format!("{error}, got {}", quoted(text))))
 }
 
 /// A name by which the node may be addressed, in lower case.
@@ -232,53 +226,38 @@ pub fn parse_peer(text: &str) -> Result<String, ValueError> {
 /// # Errors
 /// Anything but the name or address of a host, without a port.
 pub fn parse_host(text: &str) -> Result<String, ValueError> {
-    if is_host(text) {
-        return Ok(text.to_ascii_lowercase());
-    }
-    let expected = "the name of a host without scheme, port and path, such as node.example";
-    Err(ValueError::new(expected, quoted(text)))
+    text.parse::<Host>().map(|host| host.to_string()).map_err(|_| {
+        let expected = "the name of a host without scheme, port and path, such as node.example";
+        ValueError::new(expected, quoted(text))
+    })
 }
 
 /// An origin, in the form in which browsers send it.
 ///
 /// # Errors
-/// Anything but `http://` or `https://`, a host and perhaps a port. The scheme's own port is
-/// refused, because a browser leaves it out.
+/// Anything but `http://` or `https://`, a host and perhaps a port.
 pub fn parse_origin(text: &str) -> Result<String, ValueError> {
-    let lower = text.to_ascii_lowercase();
-    let rest = lower.strip_prefix("https://").map(|rest| (rest, "443"));
-    let rest = rest.or_else(|| lower.strip_prefix("http://").map(|rest| (rest, "80")));
-    let valid = rest.is_some_and(|(rest, own_port)| {
-        is_host(rest)
-            || rest
-                .rsplit_once(':')
-                .is_some_and(|(host, port)| is_host(host) && is_port(port) && port != own_port)
-    });
-    if valid {
-        return Ok(lower);
-    }
-    let expected = "an origin as scheme://host or scheme://host:port without a path, such as \
-                    https://wallet.example";
-    Err(ValueError::new(expected, quoted(text)))
+    read_origin(&text.to_ascii_lowercase()).ok_or_else(|| {
+        let expected = "an origin as scheme://host or scheme://host:port without a path, such as \
+                        https://wallet.example";
+        ValueError::new(expected, quoted(text))
+    })
 }
 
-/// A name of labels, an IPv4 address, or an IPv6 address in brackets.
-fn is_host(text: &str) -> bool {
-    if let Some(inner) = text.strip_prefix('[') {
-        return inner.strip_suffix(']').is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
-    }
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
+fn read_origin(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://")?;
+    let own_port = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return None,
     };
-    text.len() <= HOST_LEN_MAX && text.split('.').all(is_label)
-}
-
-fn is_port(text: &str) -> bool {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
-    digits && text.parse::<u16>().is_ok()
+    if let Ok(host) = rest.parse::<Host>() {
+        return Some(format!("{scheme}://{host}"));
+    }
+    let place = rest.parse::<PeerAddress>().ok()?;
+    // A browser leaves the scheme's own port out.
+    let shown = if place.port() == own_port { place.host().to_string() } else { place.to_string() };
+    Some(format!("{scheme}://{shown}"))
 }
 
 #[cfg(test)]
@@ -342,8 +321,8 @@ mod tests {
             "a\n:5",
             "",
         ];
-        check(parse_peer, &good, &bad, "host:port");
-        assert_eq!(parse_peer("LocalHost:5000").unwrap(), "localhost:5000");
+        check(parse_peer, &good, &bad, "expected ");
+        assert_eq!(parse_peer("LocalHost:5000").unwrap().to_string(), "localhost:5000");
     }
 
     #[test]
@@ -368,14 +347,20 @@ mod tests {
             "https://a/",
             "https://a/b",
             "ftp://a",
-            "https://a:443",
-            "http://a:80",
             "https://a:x",
             "https://u@a",
             "https://*.a.example",
         ];
         check(parse_origin, &good, &bad, "an origin as scheme://host");
-        assert_eq!(parse_origin("HTTPS://A.Example").unwrap(), "https://a.example");
+        let table = [
+            ("HTTPS://A.Example", "https://a.example"),
+            ("https://a:443", "https://a"),
+            ("http://a:80", "http://a"),
+            ("http://[0::1]:443", "http://[::1]:443"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(parse_origin(text).unwrap(), expected);
+        }
     }
 
     #[test]
