@@ -41,6 +41,10 @@
 //! or holds a first part of exactly the expected first line, with no line break, the node died
 //! while creating it and it is created again.
 //!
+//! A crash leaves a first part only where the file system orders data before length, as ext4 does
+//! by default. Elsewhere a power cut may leave zeros within the last batch; at its end they are
+//! torn off with it, in its middle they are damage by rule 4.
+//!
 //! What this cannot see: a file cut back exactly to the end of an earlier batch is a valid, older
 //! file. Its missing blocks come back from peers.
 
