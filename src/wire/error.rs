@@ -2,6 +2,7 @@
 
 use crate::primitives::amount::AmountError;
 use crate::primitives::keys::AddressError;
+use crate::primitives::peer_address::PeerAddressError;
 use crate::primitives::text::TextError;
 use serde_json::error::Category;
 
@@ -96,6 +97,14 @@ pub enum WireError {
         /// What is wrong with it.
         source: AddressError,
     },
+    /// A text that is not `host:port`.
+    #[error("field `{field}`: {source}")]
+    Node {
+        /// Its name.
+        field: &'static str,
+        /// What is wrong with it.
+        source: PeerAddressError,
+    },
     /// A text that may not stand in a transaction.
     #[error("field `{field}`: {source}")]
     Text {
@@ -156,6 +165,7 @@ impl WireError {
             Self::Hex { .. } => "field-bad-hex",
             Self::Amount { source, .. } => source.code(),
             Self::Address { source, .. } => source.code(),
+            Self::Node { source, .. } => source.code(),
             Self::Text { source, .. } => source.code(),
             Self::Value { .. } => "field-bad-value",
             Self::Mismatch { .. } => "field-mismatch",
@@ -189,7 +199,12 @@ impl WireError {
         if let Some(max) = reason.strip_prefix(TOO_MANY).and_then(|max| max.parse().ok()) {
             return Self::TooMany(max);
         }
-        Self::Shape { line, column, reason: shown(&reason) }
+        let parts = reason.strip_prefix("invalid type: ").and_then(|r| r.split_once(", expected "));
+        let reason = match parts {
+            Some((got, expected)) => format!("expected {expected}, got {}", shown(got)),
+            None => shown(&reason),
+        };
+        Self::Shape { line, column, reason }
     }
 }
 

@@ -4,9 +4,11 @@
 use super::error::{TOO_MANY, WireError, shown};
 use crate::primitives::hash::decode_hex;
 use crate::primitives::text::ShortText;
-use crate::primitives::{AddressPrefix, Amount, BlockHash, Hash256, PublicKey, Txid};
+use crate::primitives::{
+    AddressPrefix, Amount, BlockHash, Hash256, PeerAddress, PublicKey, Txid, U256, Work,
+};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -45,6 +47,36 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
+/// A list of at most `MAX` elements; memory grows with what has arrived.
+pub(super) struct List<T, const MAX: usize>(pub(super) Vec<T>);
+
+impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for List<T, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ListVisitor(PhantomData))
+    }
+}
+
+struct ListVisitor<T, const MAX: usize>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for ListVisitor<T, MAX> {
+    type Value = List<T, MAX>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(element) = list.next_element()? {
+            if elements.len() == MAX {
+                return Err(too_many(MAX));
+            }
+            elements.push(element);
+        }
+        Ok(List(elements))
+    }
+}
+
 /// The error of a list that is longer than `max`.
 pub(super) fn too_many<E: Error>(max: usize) -> E {
     E::custom(format_args!("{TOO_MANY}{max}"))
@@ -61,6 +93,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Field<'a> {
 }
 
 impl<'a> Field<'a> {
+    /// The JSON text.
+    pub(super) fn json(self) -> &'a str {
+        self.0
+    }
+
     /// Whether the value is a JSON number.
     pub(super) fn is_number(self) -> bool {
         matches!(self.0.as_bytes().first(), Some(b'-' | b'0'..=b'9'))
@@ -172,6 +209,42 @@ impl<'a> Field<'a> {
         text.parse().map_err(|source| WireError::Text { field, source })
     }
 
+    /// An address or 64 hex digits of a key, as people give it: a key that can spend.
+    pub(super) fn spendable_key(
+        self,
+        field: &'static str,
+        prefix: AddressPrefix,
+    ) -> Result<PublicKey, WireError> {
+        let text = self.string(field, ADDRESS)?;
+        PublicKey::from_address(&text, prefix)
+            .map_err(|source| WireError::Address { field, source })
+    }
+
+    /// `host:port`.
+    pub(super) fn node(self, field: &'static str) -> Result<PeerAddress, WireError> {
+        let text = self.string(field, "host:port as a string")?;
+        text.parse().map_err(|source| WireError::Node { field, source })
+    }
+
+    /// An amount of work: 1 to 64 hex digits without leading zeros.
+    pub(super) fn work(self, field: &'static str) -> Result<Work, WireError> {
+        let text = self.string(field, "a string of hex digits")?;
+        read_work(&text).ok_or_else(|| WireError::Hex {
+            field,
+            digits: "1 to 64 (no leading zeros)",
+            got: shown(&text),
+        })
+    }
+
+    /// `true` or `false`.
+    pub(super) fn truth(self, field: &'static str) -> Result<bool, WireError> {
+        match self.0 {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(self.wrong_type(field, "true or false")),
+        }
+    }
+
     /// A string that may only be `expected`.
     pub(super) fn exactly(
         self,
@@ -184,6 +257,15 @@ impl<'a> Field<'a> {
         }
         Err(WireError::Value { field, expected: format!("{expected:?}"), got: shown(&text) })
     }
+}
+
+/// Reads what `Work` shows itself as; one spelling for each value.
+fn read_work(text: &str) -> Option<Work> {
+    let one_spelling = text == "0" || !text.starts_with('0');
+    if !one_spelling || text.is_empty() || text.len() > 64 {
+        return None;
+    }
+    decode_hex(&format!("{text:0>64}")).map(|bytes: [u8; 32]| Work::new(U256::from_be_bytes(bytes)))
 }
 
 /// What an address field should hold.

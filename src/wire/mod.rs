@@ -17,6 +17,9 @@
 mod block;
 mod error;
 mod field;
+mod list;
+mod peer;
+mod request;
 mod transfer;
 mod write;
 
@@ -24,6 +27,15 @@ pub use block::{
     BLOCK_JSON_MAX, TRANSACTIONS_MAX, block_from_json, block_to_json, genesis_to_json,
 };
 pub use error::WireError;
+pub use list::{
+    ArrayFrame, BLOCKS_MAX, HASHES_MAX, HEADERS_JSON_MAX, HEADERS_MAX, TRANSFERS_MAX,
+    blocks_from_json, hashes_from_query, hashes_to_query, headers_from_json, headers_to_json,
+    transfers_from_json,
+};
+pub use peer::{
+    BlockAnnouncement, Handshake, PEER_VERSION, PeerRecord, Reach, block_announcement_to_json,
+};
+pub use request::{MINER_THREADS_MAX, MinerRequest, RequestId, SendRequest, node_from_json};
 pub use transfer::{TRANSFER_JSON_MAX, transfer_from_json, transfer_to_json};
 
 #[cfg(test)]
