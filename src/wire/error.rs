@@ -199,7 +199,8 @@ impl WireError {
         if let Some(max) = reason.strip_prefix(TOO_MANY).and_then(|max| max.parse().ok()) {
             return Self::TooMany(max);
         }
-        let parts = reason.strip_prefix("invalid type: ").and_then(|r| r.split_once(", expected "));
+        let parts =
+            reason.strip_prefix("invalid type: ").and_then(|rest| rest.rsplit_once(", expected "));
         let reason = match parts {
             Some((got, expected)) => format!("expected {expected}, got {}", shown(got)),
             None => shown(&reason),
