@@ -32,10 +32,15 @@ export class ApiError extends Error {
 }
 
 let askForToken = async () => null;
+let tellAccepted = () => {};
 
-/** Who asks the person for the token: an async function of "was one refused?" to the token or null. */
-export function onTokenRequired(ask) {
+/**
+ * `ask` gets the token from the person: an async function of "was one refused?" to the token or null.
+ * `accepted` is called when the node took it.
+ */
+export function onTokenRequired(ask, accepted) {
   askForToken = ask;
+  tellAccepted = accepted;
 }
 
 function storedToken() {
@@ -89,11 +94,14 @@ async function once(method, path, { body, signal }, token) {
 /** Asks once more with a token while the person gives one. */
 async function withToken(method, path, options) {
   let token = storedToken();
-  let refused = false;
+  let asked = false;
   for (;;) {
     try {
       const answer = await once(method, path, options, token);
-      if (refused) storeToken(token);
+      if (asked) {
+        storeToken(token);
+        tellAccepted();
+      }
       return answer;
     } catch (error) {
       if (!(error instanceof ApiError && error.needsToken) || options.quiet) throw error;
@@ -101,7 +109,7 @@ async function withToken(method, path, options) {
       const given = await askForToken(token !== null);
       if (given === null) throw error;
       token = given;
-      refused = true;
+      asked = true;
     }
   }
 }

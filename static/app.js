@@ -15,7 +15,7 @@ import { askToken, startWallet } from './view-wallet.js';
 
 let soon = () => {};
 
-onTokenRequired(askToken);
+onTokenRequired(askToken, () => soon('token'));
 startCopying();
 startClock();
 startStatus((kind) => soon(kind));

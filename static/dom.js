@@ -40,16 +40,26 @@ export function announce(text) {
   setText(byId('announce'), text);
 }
 
-/**
- * Shows the outcome of an action in the note of its card: `tone` is 'good', 'bad' or 'plain'. It
- * stays until the next outcome or until it is closed. `action` may add one button.
- */
-export function note(id, tone, text, action = null) {
-  const slot = byId(id);
+const TOAST_MS = 10_000;
+let toastTimer = 0;
+
+function message(slot, text, action) {
   const close = el('button', { className: 'close', aria: { label: 'Close message' } }, '×');
   close.addEventListener('click', () => slot.replaceChildren());
-  const words = el('span', { className: 'note-text' }, text);
-  slot.replaceChildren(el('div', { className: `message ${tone}` }, words, action, close));
+  slot.replaceChildren(el('div', { className: 'message' }, el('span', { className: 'note-text' }, text), action, close));
+}
+
+/** Says that something went well, over the page and for a while, so that nothing moves. */
+export function toast(text) {
+  const slot = byId('toast');
+  message(slot, text, null);
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => slot.replaceChildren(), TOAST_MS);
+}
+
+/** Says in the card of an action why it failed, until the next try; `action` may add one button. */
+export function note(id, text, action = null) {
+  message(byId(id), text, action);
 }
 
 export function clearNote(id) {
@@ -64,7 +74,7 @@ export async function perform(button, noteId, action) {
     clearNote(noteId);
     await action();
   } catch (error) {
-    note(noteId, 'bad', error.message);
+    note(noteId, error.message);
   } finally {
     button.removeAttribute('aria-busy');
   }

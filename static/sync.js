@@ -23,7 +23,7 @@ async function refreshWallet(status, again) {
   try {
     if (known && !again) {
       const { funds } = await api.balance();
-      setWallet(known.address, funds);
+      setFunds(funds);
     } else {
       const { public_key: address, funds } = await api.wallet({ quiet: true });
       setWallet(address, funds);
@@ -41,6 +41,12 @@ export function setWallet(address, fundsJson) {
   const known = store.get('wallet');
   if (known && known.address === address && known.funds === funds) return;
   store.set({ wallet: { address, funds }, locked: false });
+}
+
+/** Takes over the funds that an action answered with. */
+export function setFunds(fundsJson) {
+  const wallet = store.get('wallet');
+  if (wallet && unitsFromJson(fundsJson) !== null) setWallet(wallet.address, fundsJson);
 }
 
 /** `count` blocks from `from` on, in as many answers as the node makes of them. */

@@ -6,10 +6,10 @@
 
 import { api } from './api.js';
 import { olderRange, summary, WINDOW_MAX } from './blocks.js';
-import { amountElement, announce, byId, copyButton, describe, el, note, onClick, perform, timeElement } from './dom.js';
+import { amountElement, announce, byId, copyButton, describe, el, onClick, perform, setText, timeElement, toast } from './dom.js';
 import { countText, dateText, plural, shorten } from './format.js';
 import { store } from './store.js';
-import { loadOlder, reloadBlocks, setWallet } from './sync.js';
+import { loadOlder, reloadBlocks, setFunds } from './sync.js';
 import { transactionRow } from './view-transaction.js';
 
 /** Transactions of a block drawn at once; the rest comes in steps of as many. */
@@ -92,7 +92,15 @@ function place(list, wanted) {
   });
 }
 
-let announced = null;
+/** Screen readers hear of a new block this often at most. */
+const ANNOUNCE_MS = 10_000;
+let announced = { hash: null, at: 0 };
+
+function announceNewest(block) {
+  if (!block || block.hash === announced.hash || Date.now() - announced.at < ANNOUNCE_MS) return;
+  if (announced.hash !== null) announce(`Block ${block.index} arrived`);
+  announced = { hash: block.hash, at: Date.now() };
+}
 
 function drawBlocks() {
   const blocks = store.get('blocks');
@@ -108,17 +116,15 @@ function drawBlocks() {
   byId('blocks-empty').hidden = blocks.length !== 1 || blocks[0].index !== 0;
   const range = olderRange(blocks);
   byId('older-blocks').hidden = range === null;
-  if (announced !== null && blocks[0] && blocks[0].hash !== announced) announce(`Block ${blocks[0].index} arrived`);
-  announced = blocks[0]?.hash ?? null;
-  if (blocks.length >= WINDOW_MAX) note('chain-note', 'plain', `The newest ${countText(WINDOW_MAX)} blocks are shown here.`);
+  announceNewest(blocks[0]);
+  setText(byId('blocks-rest'), blocks.length < WINDOW_MAX ? '' : `The newest ${countText(WINDOW_MAX)} blocks are shown here.`);
 }
 
 async function resolve() {
   await perform(byId('resolve-conflicts'), 'chain-note', async () => {
     const answer = await api.resolveConflicts();
-    const wallet = store.get('wallet');
-    if (wallet && answer.funds !== undefined && answer.funds !== null) setWallet(wallet.address, answer.funds);
-    note('chain-note', 'good', answer.message);
+    setFunds(answer.funds);
+    toast(answer.message);
   });
 }
 

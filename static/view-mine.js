@@ -1,11 +1,12 @@
 // Mining: one block on demand, and the switch that keeps the node mining.
 
 import { api } from './api.js';
-import { amountText, unitsFromJson } from './amount.js';
-import { byId, clearNote, el, note, onClick, perform, setText } from './dom.js';
-import { clockText, countText, hashRateText, plural } from './format.js';
+import { amountText } from './amount.js';
+import { summary } from './blocks.js';
+import { byId, clearNote, el, note, onClick, perform, setText, toast } from './dom.js';
+import { clockText, hashRateText, plural } from './format.js';
 import { store } from './store.js';
-import { setWallet } from './sync.js';
+import { setFunds } from './sync.js';
 
 const TICK_MS = 1000;
 
@@ -17,18 +18,14 @@ function drawSearch(on) {
 }
 
 function found(answer) {
-  const wallet = store.get('wallet');
-  if (wallet) setWallet(wallet.address, answer.funds);
-  const coinbase = answer.block?.transactions?.find((one) => one.sender === 'MINING');
-  const reward = coinbase ? unitsFromJson(coinbase.amount) : null;
-  const gain = reward === null ? '' : ` ${amountText(reward)} coins are yours.`;
-  const height = Number.isSafeInteger(answer.block?.index) ? ` Block ${countText(answer.block.index)}.` : '';
-  note('mine-note', 'good', `${answer.message}${height}${gain}`);
+  setFunds(answer.funds);
+  const { reward } = summary(answer.block, null);
+  toast(reward === null ? answer.message : `${answer.message} ${amountText(reward)} coins are yours.`);
 }
 
 function failed(error) {
   if (error.name === 'AbortError') {
-    note('mine-note', 'plain', 'Stopped. No block was found.');
+    toast('Stopped. No block was found.');
     return;
   }
   let action = null;
@@ -36,7 +33,7 @@ function failed(error) {
     action = el('button', { className: 'small', id: 'mine-resolve' }, 'Resolve conflicts');
     action.addEventListener('click', () => byId('resolve-conflicts').click());
   }
-  note('mine-note', 'bad', error.message, action);
+  note('mine-note', error.message, action);
 }
 
 async function mine() {
@@ -86,7 +83,7 @@ function drawMiner() {
 function threadsTyped() {
   const threads = Number(byId('miner-threads').value);
   if (Number.isSafeInteger(threads) && threads >= 1) return threads;
-  note('mine-note', 'bad', 'Enter a whole number of threads, 1 or more.');
+  note('mine-note', 'Enter a whole number of threads, 1 or more.');
   return null;
 }
 

@@ -1,7 +1,7 @@
 // The network place: add, load and remove nodes, and what is known of each.
 
 import { api } from './api.js';
-import { byId, el, note, onClick, perform, setText, timeElement } from './dom.js';
+import { byId, el, onClick, perform, setText, timeElement, toast } from './dom.js';
 import { countText } from './format.js';
 import { nodeError } from './forms.js';
 import { peerRows } from './peers.js';
@@ -11,7 +11,7 @@ import { loadNodes } from './sync.js';
 async function remove(button, node) {
   await perform(button, 'nodes-note', async () => {
     const answer = await api.removeNode(node);
-    note('nodes-note', 'good', answer.message);
+    toast(answer.message);
     await loadNodes();
     byId('node-address').focus();
   });
@@ -62,7 +62,7 @@ async function add(event) {
   await perform(byId('add-node'), 'nodes-note', async () => {
     const answer = await api.addNode(input.value.trim());
     input.value = '';
-    note('nodes-note', 'good', answer.message);
+    toast(answer.message);
     await loadNodes();
   });
 }

@@ -6,10 +6,10 @@
 import { api } from './api.js';
 import { PREFIXES } from './address.js';
 import { amountText } from './amount.js';
-import { byId, clearNote, describe, note, setText } from './dom.js';
+import { byId, clearNote, describe, note, setText, toast } from './dom.js';
 import { checkPayment } from './forms.js';
 import { store } from './store.js';
-import { setWallet } from './sync.js';
+import { setFunds } from './sync.js';
 
 const FIELDS = ['recipient', 'amount', 'fee', 'memo'];
 /** Fields whose mistakes are shown: those that were left once, and all after a try to send. */
@@ -104,14 +104,13 @@ async function send(payment) {
     byId('send-form').reset();
     touched.clear();
     drawErrors();
-    const wallet = store.get('wallet');
-    if (wallet) setWallet(wallet.address, answer.funds);
-    note('send-note', 'good', answer.message);
+    setFunds(answer.funds);
+    toast(answer.message);
     byId('send-recipient').focus();
   } catch (error) {
     const tail = error.unanswered ? ' Sending again is safe: it is paid once at most.' : '';
     if (!error.unanswered) unanswered = null;
-    note('confirm-note', 'bad', error.message + tail);
+    note('confirm-note', error.message + tail);
   } finally {
     button.removeAttribute('aria-busy');
   }

@@ -28,8 +28,8 @@ export function transactionRow(transaction, own) {
   const tone = received ? 'received' : sent ? 'sent' : 'other';
   const parties = el('span', { className: 'parties' },
     party(transaction.sender, own, 'sender'),
-    el('span', { className: 'arrow', aria: { label: 'to' }, role: 'img' }, '→'),
-    party(transaction.recipient, own, 'recipient'));
+    el('span', {}, el('span', { className: 'arrow', aria: { label: 'to' }, role: 'img' }, '→ '),
+      party(transaction.recipient, own, 'recipient')));
   const row = el('li', { className: `transaction ${tone}`, data: { id: transaction.id ?? '' } },
     parties,
     amountElement(unitsFromJson(transaction.amount), sign));

@@ -5,7 +5,7 @@
 import { api } from './api.js';
 import { amountParts, amountText } from './amount.js';
 import { pendingOf } from './blocks.js';
-import { ask, byId, copyWith, el, note, onClick, perform, setText } from './dom.js';
+import { ask, byId, copyWith, el, onClick, perform, setText, toast } from './dom.js';
 import { store } from './store.js';
 import { setWallet } from './sync.js';
 
@@ -19,7 +19,8 @@ function drawFunds(funds) {
   }
   const [whole, fraction] = amountParts(funds);
   slot.replaceChildren(whole, el('span', { className: 'fraction' }, fraction));
-  byId('funds').dataset.length = text.length > 16 ? 'long' : text.length > 11 ? 'middle' : '';
+  // The width in em, so that the style sheet can make any amount fit: decimals are smaller.
+  byId('funds').style.setProperty('--width', .66 * (whole.length + .72 * fraction.length));
 }
 
 function drawPending() {
@@ -103,7 +104,7 @@ async function load(button, said) {
   await perform(button, 'wallet-note', async () => {
     const { public_key: address, funds } = await api.wallet({ quiet: false });
     setWallet(address, funds);
-    note('wallet-note', 'good', said);
+    toast(said);
   });
 }
 
