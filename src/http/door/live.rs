@@ -1,0 +1,19 @@
+//! The hand-over of sockets to the live part (server-sent events, WebSocket).
+//!
+//! Such routes never enter `tiny_http`: it buffers 8 KiB before anything leaves and its upgraded stream can
+//! neither be split nor timed. The door parses the head, checks class and rates, and sends the rest here.
+
+use crate::http::message::Request;
+use std::net::TcpStream;
+
+/// A client of a live route. The receiver owns the socket from here on and keeps a quota of its own; the
+/// door's place is free again. Nothing has been answered yet, so the receiver writes the head as well.
+#[derive(Debug)]
+pub struct LiveCall {
+    /// The request; it has no body.
+    pub request: Request,
+    /// The socket: blocking, without delay, with the door's time-outs for reading and writing still set.
+    pub stream: TcpStream,
+    /// CORS and security fields the answer's head must carry.
+    pub fields: Vec<(&'static str, String)>,
+}

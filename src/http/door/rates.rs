@@ -1,0 +1,190 @@
+//! How fast one address may ask and be answered: a token bucket for requests and one for bytes out.
+//!
+//! Owns the buckets of at most [`ADDRESSES_MAX`] addresses. Who is exempt is the caller's rule. IPv6 hosts
+//! command a whole /64, so that is what counts as an address there.
+
+use crate::http::settings::{ADDRESSES_MAX, Limits};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+/// The buckets of all addresses.
+#[derive(Debug)]
+pub struct Rates {
+    limits: Rate,
+    buckets: Mutex<HashMap<IpAddr, Bucket>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    requests_per_second: f64,
+    requests_burst: f64,
+    bytes_per_second: f64,
+    bytes_burst: f64,
+}
+
+/// What is left to an address. Bytes may fall below zero: an answer is never cut for its length, the next waits.
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    requests: f64,
+    bytes: f64,
+    filled_at: Instant,
+}
+
+impl Rates {
+    /// Empty memory, everyone with full buckets.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        let limits = Rate {
+            requests_per_second: f64::from(limits.requests_per_second),
+            requests_burst: f64::from(limits.requests_burst),
+            bytes_per_second: f64::from(limits.bytes_per_second),
+            bytes_burst: f64::from(limits.bytes_burst),
+        };
+        Self { limits, buckets: Mutex::default() }
+    }
+
+    /// Takes one request from an address's bucket.
+    ///
+    /// # Errors
+    /// With the seconds until it would succeed, when there is none left.
+    pub fn admit(&self, address: IpAddr, now: Instant) -> Result<(), u32> {
+        self.with(address, now, |bucket, rate| {
+            let wait = f64::max(
+                (1.0 - bucket.requests) / rate.requests_per_second,
+                (0.0 - bucket.bytes) / rate.bytes_per_second,
+            );
+            if wait > 0.0 {
+                return Err(whole_seconds(wait));
+            }
+            bucket.requests -= 1.0;
+            Ok(())
+        })
+    }
+
+    /// Takes what was answered from an address's bucket.
+    pub fn charge(&self, address: IpAddr, bytes: u64, now: Instant) {
+        let bytes = f64::from(u32::try_from(bytes).unwrap_or(u32::MAX));
+        self.with(address, now, |bucket, _| bucket.bytes -= bytes);
+    }
+
+    fn with<T>(
+        &self,
+        address: IpAddr,
+        now: Instant,
+        work: impl FnOnce(&mut Bucket, &Rate) -> T,
+    ) -> T {
+        let key = network(address);
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= ADDRESSES_MAX && !buckets.contains_key(&key) {
+            forget_one(&mut buckets);
+        }
+        let rate = &self.limits;
+        let bucket = buckets.entry(key).or_insert(Bucket {
+            requests: rate.requests_burst,
+            bytes: rate.bytes_burst,
+            filled_at: now,
+        });
+        let passed = now.saturating_duration_since(bucket.filled_at).as_secs_f64();
+        bucket.requests =
+            (bucket.requests + passed * rate.requests_per_second).min(rate.requests_burst);
+        bucket.bytes = (bucket.bytes + passed * rate.bytes_per_second).min(rate.bytes_burst);
+        bucket.filled_at = now;
+        work(bucket, rate)
+    }
+}
+
+/// Forgets the address that rested longest: its buckets are the fullest.
+fn forget_one(buckets: &mut HashMap<IpAddr, Bucket>) {
+    let oldest =
+        buckets.iter().min_by_key(|(_, bucket)| bucket.filled_at).map(|(address, _)| *address);
+    if let Some(address) = oldest {
+        buckets.remove(&address);
+    }
+}
+
+/// What counts as one address: an IPv4 address, an IPv6 /64.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        v4 => v4,
+    }
+}
+
+/// Seconds rounded up, at least one, at most an hour.
+fn whole_seconds(wait: f64) -> u32 {
+    (1..3600).find(|seconds| f64::from(*seconds) >= wait).unwrap_or(3600)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ADDRESSES_MAX, Rates};
+    use crate::http::settings::Limits;
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::time::{Duration, Instant};
+
+    fn rates() -> Rates {
+        let limits = Limits {
+            requests_per_second: 2,
+            requests_burst: 3,
+            bytes_per_second: 1000,
+            bytes_burst: 5000,
+            ..Limits::default()
+        };
+        Rates::new(&limits)
+    }
+
+    fn address(last: u8) -> IpAddr {
+        [10, 0, 0, last].into()
+    }
+
+    #[test]
+    fn an_address_spends_its_burst_and_then_its_rate() {
+        let (rates, start) = (rates(), Instant::now());
+        for _ in 0..3 {
+            assert_eq!(rates.admit(address(1), start), Ok(()));
+        }
+        assert_eq!(rates.admit(address(1), start), Err(1));
+        assert_eq!(rates.admit(address(2), start), Ok(()));
+        let later = start + Duration::from_millis(500);
+        assert_eq!(rates.admit(address(1), later), Ok(()));
+        assert_eq!(rates.admit(address(1), later), Err(1));
+    }
+
+    #[test]
+    fn bytes_out_hold_up_the_next_request() {
+        let (rates, start) = (rates(), Instant::now());
+        rates.charge(address(1), 9000, start);
+        assert_eq!(rates.admit(address(1), start), Err(4));
+        assert_eq!(rates.admit(address(1), start + Duration::from_secs(4)), Ok(()));
+    }
+
+    #[test]
+    fn a_network_of_ipv6_shares_a_bucket_and_mapped_ipv4_is_ipv4() {
+        let (rates, now) = (rates(), Instant::now());
+        for last in ["2001:db8::1", "2001:db8::2", "2001:db8::3"] {
+            assert_eq!(rates.admit(last.parse().unwrap(), now), Ok(()));
+        }
+        assert_eq!(rates.admit("2001:db8::4".parse().unwrap(), now), Err(1));
+        assert_eq!(rates.admit("2001:db8:0:1::4".parse().unwrap(), now), Ok(()));
+        for _ in 0..3 {
+            assert_eq!(rates.admit("::ffff:10.0.0.1".parse().unwrap(), now), Ok(()));
+        }
+        assert_eq!(rates.admit(address(1), now), Err(1));
+    }
+
+    #[test]
+    fn the_memory_for_addresses_is_bounded() {
+        let (rates, start) = (rates(), Instant::now());
+        for number in 0..=u32::try_from(ADDRESSES_MAX).unwrap() {
+            let now = start + Duration::from_millis(number.into());
+            assert_eq!(rates.admit(IpAddr::V4(Ipv4Addr::from(number)), now), Ok(()));
+        }
+        assert_eq!(rates.buckets.lock().unwrap().len(), ADDRESSES_MAX);
+        assert!(!rates.buckets.lock().unwrap().contains_key(&IpAddr::V4(Ipv4Addr::from(0))));
+    }
+}
