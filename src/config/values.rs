@@ -1,7 +1,8 @@
 //! Single values: the same checks for the file and for the command line.
 
+use crate::consensus::params::ChainParams;
+use crate::primitives::Tag;
 use crate::primitives::peer_address::{Host, PeerAddress};
-use crate::primitives::{AddressPrefix, Tag};
 use log::LevelFilter;
 use std::fmt;
 use std::net::IpAddr;
@@ -40,11 +41,11 @@ impl Network {
         }
     }
 
-    /// The prefix of its addresses.
-    pub const fn address_prefix(self) -> AddressPrefix {
+    /// The rules of its chain.
+    pub fn params(self) -> ChainParams {
         match self {
-            Self::Main => AddressPrefix::Main,
-            Self::Dev => AddressPrefix::Dev,
+            Self::Main => ChainParams::main(),
+            Self::Dev => ChainParams::dev(),
         }
     }
 }
@@ -294,6 +295,10 @@ mod tests {
     fn a_network_is_main_or_dev_and_custom_says_what_is_missing() {
         check(parse_network, &["main", "dev"], &["", "Main", "test"], "expected main or dev, got");
         check(parse_network, &[], &["custom"], "[chain] table");
+        for network in [Network::Main, Network::Dev] {
+            assert_eq!(parse_network(network.as_str()), Ok(network));
+            assert_eq!(network.params().name.as_str(), network.as_str());
+        }
     }
 
     #[test]
