@@ -211,6 +211,13 @@ pub fn genesis_to_json(header: &Header, roots: &StateRoots) -> String {
     writer.finish()
 }
 
+/// The canonical text of a coinbase by itself.
+pub(super) fn coinbase_to_json(coinbase: &Coinbase, prefix: AddressPrefix) -> String {
+    let mut writer = Writer::with_capacity(BLOCK_FRAME_JSON_MAX);
+    write_coinbase(&mut writer, coinbase, prefix);
+    writer.finish()
+}
+
 /// Everything up to and with the bracket that opens the list of transactions.
 fn write_header(writer: &mut Writer, height: Height, header: &Header, roots: &StateRoots) {
     writer

@@ -18,9 +18,9 @@ pub const HEADERS_MAX: usize = 2_000;
 /// Bytes of the longest text that [`headers_to_json`] writes.
 pub const HEADERS_JSON_MAX: usize = r#"{"headers":[]}"#.len() + HEADERS_MAX * (2 * HEADER_SIZE + 3);
 
-/// Hashes in one query at most: a locator that doubles its steps spans 2^22 blocks with these, and
-/// they fit a request line.
-pub const HASHES_MAX: usize = 32;
+/// Hashes in one query at most: a locator whose steps double from the tenth hash on needs no more
+/// for any height that fits 32 bits, and they fit a request line.
+pub const HASHES_MAX: usize = 44;
 
 /// Blocks that are read from one answer at most; whoever asks comes again.
 pub const BLOCKS_MAX: usize = 64;
@@ -157,7 +157,7 @@ mod tests {
         }
 
         #[test]
-        fn hashes_survive_a_query(hashes in prop::collection::vec(any::<[u8; 32]>(), 0..=32)) {
+        fn hashes_survive_a_query(hashes in prop::collection::vec(any::<[u8; 32]>(), 0..=HASHES_MAX)) {
             let hashes: Vec<_> = hashes.into_iter().map(BlockHash::from_bytes).collect();
             let text = hashes_to_query(&hashes);
             prop_assert_eq!(hashes_from_query("locator", &text), Ok(hashes));
@@ -184,8 +184,8 @@ mod tests {
         assert_eq!(headers_from_json(&longer), Err(WireError::TooMany(HEADERS_MAX)));
 
         let hashes = |count| hashes_to_query(&vec![header.hash(); count]);
-        assert_eq!(hashes_from_query("locator", &hashes(32)).unwrap().len(), 32);
-        assert_eq!(hashes_from_query("locator", &hashes(33)), Err(WireError::TooMany(32)));
+        assert_eq!(hashes_from_query("locator", &hashes(44)).unwrap().len(), 44);
+        assert_eq!(hashes_from_query("locator", &hashes(45)), Err(WireError::TooMany(44)));
         assert_eq!(hashes_from_query("locator", "00,").unwrap_err().code(), "field-bad-hex");
 
         let blocks = |count| array(0..count, |_| block_to_json(&block(0), PREFIX));

@@ -14,15 +14,24 @@
 //! - Decoding takes memory in proportion to the text and bounded by the `..._MAX` of each list.
 //!   Fields are cut out of the text without recursion; serde_json's depth limit stays on.
 
+mod answer;
 mod block;
 mod error;
 mod field;
 mod list;
 mod peer;
+mod proof;
 mod request;
+mod shape;
+mod status;
 mod transfer;
 mod write;
 
+pub use answer::{
+    AddressInfo, Balance, Done, Failure, Mined, NODES_MAX, NewWallet, NoWallet, Nodes,
+    NodesChanged, Peer, PeerDirection, PeerState, Resolved, Sent, TransactionInfo,
+    TransactionStatus, TransferTaken, Wallet, all_nodes_from_json,
+};
 pub use block::{
     BLOCK_JSON_MAX, TRANSACTIONS_MAX, block_from_json, block_to_json, genesis_to_json,
 };
@@ -35,7 +44,10 @@ pub use list::{
 pub use peer::{
     BlockAnnouncement, Handshake, PEER_VERSION, PeerRecord, Reach, block_announcement_to_json,
 };
+pub use proof::{AccountProof, AccountProofEnd, ProvenBlock, TransactionProof};
 pub use request::{MINER_THREADS_MAX, MinerRequest, RequestId, SendRequest, node_from_json};
+pub use shape::{Address, Embedded, to_json};
+pub use status::{BlockEvent, Event, MinerStatus, PeersEvent, PoolStatus, Status, difficulty};
 pub use transfer::{TRANSFER_JSON_MAX, transfer_from_json, transfer_to_json};
 
 #[cfg(test)]
