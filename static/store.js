@@ -36,8 +36,8 @@ export const store = new Store({
   place: 'wallet',
   /** 'connecting', 'live' (events arrive) or 'polling' (the node is asked every few seconds). */
   stream: 'connecting',
-  /** Whether the node answered the last look. */
-  answering: null,
+  /** Why the last look failed, in the node's words; '' when it did not. */
+  trouble: '',
   /** The answer of GET /status. */
   status: null,
   /** { address, funds } with funds in base units; false when the node has no wallet. */

@@ -29,9 +29,8 @@ async function refreshWallet(status, again) {
       setWallet(address, funds);
     }
   } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    if (error.needsToken) store.set({ wallet: null, locked: true });
-    else if (error.unanswered) throw error;
+    if (!error.needsToken) throw error;
+    store.set({ wallet: null, locked: true });
   }
 }
 
@@ -129,11 +128,11 @@ export async function refresh(kinds) {
     if (store.get('place') === 'wallet') parts.push(refreshBlocks(status), refreshOpen(status, kinds));
     else parts.push(loadNodes());
     const results = await Promise.allSettled(parts);
-    const lost = results.find((result) => result.reason && !(result.reason instanceof ApiError));
-    if (lost) throw lost.reason;
-    store.set({ answering: true });
+    const failed = results.map((result) => result.reason).find((reason) => reason && !reason.needsToken);
+    if (failed) throw failed;
+    store.set({ trouble: '' });
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    store.set({ answering: false });
+    store.set({ trouble: error.message });
   }
 }

@@ -51,7 +51,7 @@ function body(block, own) {
   return transactions.length === 0 ? [fields] : [fields, transactionList(transactions, own)];
 }
 
-function headline(block, facts) {
+function headline(facts) {
   if (facts.genesis) return 'First block';
   return facts.transfers === 0 ? 'No transfers' : plural(facts.transfers, 'transfer');
 }
@@ -66,13 +66,17 @@ function rewardElement({ reward, own }) {
 function blockRow(block, own) {
   const facts = summary(block, own);
   const id = `block-${block.hash}`;
-  const head = el('button', { className: 'block-head', aria: { expanded: 'false', controls: id } },
+  const parts = [
     el('span', { className: 'block-height' }, countText(block.index)),
-    el('span', { className: facts.transfers > 0 ? 'block-what' : 'block-what plain' }, headline(block, facts),
+    el('span', { className: facts.transfers > 0 ? 'block-what' : 'block-what plain' }, headline(facts),
       facts.own ? el('span', { className: 'chip', title: 'Mined by you' }, 'Yours') : null),
     el('code', { className: 'block-hash' }, shorten(block.hash, 6, 8)),
     rewardElement(facts),
-    timeElement(block.timestamp));
+    timeElement(block.timestamp),
+  ];
+  // Spaces between the parts, so that they are read as words.
+  const head = el('button', { className: 'block-head', aria: { expanded: 'false', controls: id } },
+    ...parts.flatMap((part) => [part, ' ']));
   const panel = el('div', { className: 'block-body', id, hidden: true });
   head.addEventListener('click', () => {
     const open = panel.hidden;

@@ -6,19 +6,19 @@ import { bytesText, countText, hashRateText, plural, shortNumber, UNKNOWN } from
 import { store } from './store.js';
 
 const LINKS = {
-  connecting: 'Connecting',
-  live: 'Live',
-  polling: 'Every few seconds',
-  down: 'No answer from the node',
-  syncing: 'Catching up',
+  connecting: ['Connecting', 'wait'],
+  live: ['Live', 'good'],
+  polling: ['Every few seconds', 'wait'],
+  syncing: ['Catching up', 'wait'],
 };
 
 function drawLink() {
-  let state = store.get('stream');
-  if (store.get('answering') === false) state = 'down';
-  else if (state === 'live' && store.get('status')?.synced === false) state = 'syncing';
-  byId('link').dataset.link = state;
-  setText(byId('link-text'), LINKS[state]);
+  const stream = store.get('stream');
+  const syncing = stream === 'live' && store.get('status')?.synced === false;
+  const trouble = store.get('trouble');
+  const [text, tone] = trouble ? [trouble, 'bad'] : LINKS[syncing ? 'syncing' : stream];
+  byId('link').dataset.tone = tone;
+  setText(byId('link-text'), text);
 }
 
 function drawFacts() {
@@ -90,7 +90,7 @@ export function startStatus(look) {
   addEventListener('popstate', go);
   store.set({ place: placeOf(location.pathname) });
   store.watch(['place'], drawPlace);
-  store.watch(['stream', 'answering', 'status'], drawLink);
+  store.watch(['stream', 'trouble', 'status'], drawLink);
   store.watch(['status'], drawFacts);
   store.watch(['status', 'place'], drawAbout);
 }
