@@ -94,7 +94,7 @@ pub enum Accepted {
         kept: bool,
     },
     /// The best chain has changed.
-    Best(TipChange),
+    Best(Arc<TipChange>),
 }
 
 /// A change of the best chain.
@@ -124,6 +124,13 @@ struct Candidate {
     disconnected: Vec<Arc<HeaderNode>>,
     disconnected_sizes: Vec<usize>,
     returned: Vec<CheckedTransfer>,
+}
+
+/// Which side bodies are kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    IfWorthIt,
+    Always,
 }
 
 /// A branch that cannot be connected: at which block, and why.
@@ -186,6 +193,29 @@ impl Chain {
         now: Now,
         bodies: &mut dyn Bodies,
     ) -> Result<Accepted, AcceptError> {
+        self.accept(block, now, bodies, Keep::IfWorthIt)
+    }
+
+    /// As [`Self::accept_block`] for a block whose body is kept already, whatever it is worth.
+    ///
+    /// # Errors
+    /// As [`Self::accept_block`].
+    pub fn accept_kept(
+        &mut self,
+        block: &CheckedBlock,
+        now: Now,
+        bodies: &mut dyn Bodies,
+    ) -> Result<Accepted, AcceptError> {
+        self.accept(block, now, bodies, Keep::Always)
+    }
+
+    fn accept(
+        &mut self,
+        block: &CheckedBlock,
+        now: Now,
+        bodies: &mut dyn Bodies,
+        keep: Keep,
+    ) -> Result<Accepted, AcceptError> {
         let hash = block.hash();
         if self.body_of(&hash).is_some() || hash == self.chain_id {
             return Ok(Accepted::Known);
@@ -194,7 +224,7 @@ impl Chain {
         if node.header.previous == self.tip().hash {
             return self.extend(&node, block, now, bodies);
         }
-        if !self.is_worth_keeping(&node) {
+        if keep == Keep::IfWorthIt && !self.is_worth_keeping(&node) {
             return Ok(Accepted::Side { kept: false });
         }
         let body = bodies.keep(block)?;
@@ -223,7 +253,7 @@ impl Chain {
         // Blocks that came before their parent may follow.
         match self.heaviest_ready_above(node) {
             Some(tip) => self.follow(change, &tip, now, bodies),
-            None => Ok(Accepted::Best(change)),
+            None => Ok(Accepted::Best(Arc::new(change))),
         }
     }
 
@@ -244,7 +274,7 @@ impl Chain {
             Err(Failure::Invalid(bad, _)) => self.forget_invalid(&bad),
             Err(Failure::Store(error)) => return Err(error),
         }
-        Ok(Accepted::Best(change))
+        Ok(Accepted::Best(Arc::new(change)))
     }
 
     /// Tries to make the branch of `tip` the best chain. If a block of it turns out invalid, it is
@@ -259,7 +289,10 @@ impl Chain {
         let (mut tip, mut refused) = (tip.clone(), None);
         loop {
             match self.build(&tip, bodies) {
-                Ok(candidate) => return Ok(Accepted::Best(self.take_over(candidate, now))),
+                Ok(candidate) => {
+                    let change = self.take_over(candidate, now);
+                    return Ok(Accepted::Best(Arc::new(change)));
+                }
                 Err(Failure::Store(error)) => return Err(error),
                 Err(Failure::Invalid(bad, error)) => {
                     self.forget_invalid(&bad);

@@ -88,6 +88,11 @@ impl Log {
         self.cursor(offset).read_exact(buf)
     }
 
+    /// Makes the first `end` bytes readable that a replay has found good.
+    pub fn extend_to(&self, end: u64) {
+        self.end.store(end, Ordering::Release);
+    }
+
     /// Reads from `offset` on, to the end of the file.
     pub fn cursor(&self, offset: u64) -> Cursor<'_> {
         Cursor { medium: &*self.medium, offset }

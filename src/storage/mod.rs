@@ -112,7 +112,7 @@ impl CopyError {
 }
 
 /// One stored block handed out while a store is opened, in the order of storing.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct StoredBlock<'a> {
     /// The JSON text, checksum verified.
     pub json: &'a str,
@@ -120,6 +120,8 @@ pub struct StoredBlock<'a> {
     pub body: BodyRef,
     /// Its line in the file, the first line being 1.
     pub line: u64,
+    /// Reads the blocks of this batch and of those before it.
+    pub reader: &'a dyn BlockReader,
 }
 
 /// Takes the stored blocks at opening. A refusal, in its own words, makes the line damaged.

@@ -127,8 +127,8 @@ impl Replayer<'_> {
         let body = body_at(begins_at, json);
         self.previous = Some(place);
         if place.count == 1 {
-            let json = StoredBlock { json, body, line: self.line_number };
-            hand_on(self.log, each, json)?;
+            self.log.extend_to(self.lines.offset());
+            hand_on(self.log, each, (json, body, self.line_number))?;
         } else {
             if self.batch.payloads.len() + json.len() > BATCH_BYTES_MAX {
                 return Err(self.damaged(format!("its batch is over {BATCH_BYTES_MAX} bytes")));
@@ -137,6 +137,7 @@ impl Replayer<'_> {
             self.batch.blocks.push((body, self.line_number));
         }
         if place.is_last() {
+            self.log.extend_to(self.lines.offset());
             self.batch.hand_on(self.log, each)?;
             self.found.blocks += u64::from(place.count);
             self.found.last_batch = place.batch;
@@ -173,7 +174,7 @@ impl Pending {
             let len = usize::try_from(body.payload_len()).expect("a payload was in memory");
             let (json, after) = rest.split_at(len);
             rest = after;
-            hand_on(log, each, StoredBlock { json, body, line })?;
+            hand_on(log, each, (json, body, line))?;
         }
         self.payloads.clear();
         self.payloads.shrink_to(READ_AHEAD);
@@ -181,9 +182,13 @@ impl Pending {
     }
 }
 
-fn hand_on(log: &Log, each: &mut Replay<'_>, block: StoredBlock<'_>) -> Result<(), StoreError> {
-    let line = block.line;
-    each(block).map_err(|why| StoreError::damaged(log.path(), line, why))
+fn hand_on(
+    log: &Log,
+    each: &mut Replay<'_>,
+    (json, body, line): (&str, BodyRef, u64),
+) -> Result<(), StoreError> {
+    each(StoredBlock { json, body, line, reader: log })
+        .map_err(|why| StoreError::damaged(log.path(), line, why))
 }
 
 /// The reference to the payload of a line that begins at `begins_at`.

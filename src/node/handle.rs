@@ -1,0 +1,209 @@
+//! The way to the owner for every other thread.
+//!
+//! Judges here, in the caller's thread and the `verify` pool, all that needs no state, so that the
+//! owner's turns stay short; then sends a command and waits for the reply.
+
+use super::command::{BlockOutcome, Command, CreatedWallet, Origin, Reply, TransferOutcome};
+use super::error::NodeError;
+use super::view::View;
+use crate::chain::accept::{AcceptError, Accepted, Now};
+use crate::consensus::check::{
+    BlockError, CheckedBlock, CheckedTransfer, Signatures, check_block, check_transfer,
+    check_transfer_form,
+};
+use crate::consensus::params::ChainParams;
+use crate::primitives::{
+    AddressPrefix, Block, BlockHash, BodyRef, Header, Height, PublicKey, Transfer,
+};
+use crate::storage::{BlockReader, StoreError};
+use crate::wire::SendRequest;
+use arc_swap::ArcSwap;
+use crossbeam_channel::{SendTimeoutError, Sender, bounded};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a caller waits for a place in the owner's queue before it is told that the node is
+/// busy.
+const QUEUE_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Everything that other threads may do with the node. Clones share one node; the owner ends when
+/// the last one is gone.
+#[derive(Clone)]
+pub struct NodeHandle {
+    pub(super) commands: Sender<Command>,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What the owner and all handles share.
+pub(super) struct Shared {
+    pub(super) view: ArcSwap<View>,
+    pub(super) reader: Arc<dyn BlockReader>,
+    pub(super) params: Arc<ChainParams>,
+    pub(super) chain_id: BlockHash,
+    pub(super) clock: Box<dyn Fn() -> Now + Send + Sync>,
+    /// Checks signatures; never rayon's global pool, which any library may fill.
+    pub(super) verify: rayon::ThreadPool,
+}
+
+impl NodeHandle {
+    /// The node as it stood after the owner's last turn.
+    pub fn view(&self) -> Arc<View> {
+        self.shared.view.load_full()
+    }
+
+    /// The rules of the chain.
+    pub fn params(&self) -> &Arc<ChainParams> {
+        &self.shared.params
+    }
+
+    /// The genesis hash.
+    pub fn chain_id(&self) -> BlockHash {
+        self.shared.chain_id
+    }
+
+    /// How addresses begin here.
+    pub fn prefix(&self) -> AddressPrefix {
+        self.shared.params.prefix
+    }
+
+    /// Both clocks.
+    pub fn now(&self) -> Now {
+        (self.shared.clock)()
+    }
+
+    /// Reads kept bodies from any thread.
+    pub fn reader(&self) -> &Arc<dyn BlockReader> {
+        &self.shared.reader
+    }
+
+    /// Reads one kept body as a block.
+    ///
+    /// # Errors
+    /// If the file no longer holds what was kept.
+    pub fn read_block(&self, body: BodyRef) -> Result<Block, NodeError> {
+        let json = self.shared.reader.read(body).map_err(store_error)?;
+        crate::wire::block_from_json(&json, self.prefix()).map_err(|error| {
+            NodeError::Accept(AcceptError::Bodies(crate::chain::BodiesError(error.to_string())))
+        })
+    }
+
+    /// Judges a block and hands it to the owner. The best chain has changed on disk and in the
+    /// view when this returns [`Accepted::Best`].
+    ///
+    /// # Errors
+    /// The rule it breaks, an unknown parent, or a failure of this node.
+    pub fn submit_block(&self, block: Block, origin: Origin) -> Result<BlockOutcome, NodeError> {
+        let view = self.view();
+        let hash = block.hash();
+        if view.chain.body_of(&hash).is_some() {
+            return Ok(Accepted::Known);
+        }
+        if view.chain.is_invalid(&hash) {
+            return Err(AcceptError::KnownInvalid(hash).into());
+        }
+        let previous = block.header.previous;
+        if view.chain.headers().get(&previous).is_none() {
+            self.check_claimed_work(&block)?;
+            return Err(AcceptError::UnknownParent(previous).into());
+        }
+        let checked = self.check_block(block, &view)?;
+        self.submit_checked(checked, origin)
+    }
+
+    /// Hands a checked block to the owner.
+    ///
+    /// # Errors
+    /// As [`Self::submit_block`].
+    pub fn submit_checked(
+        &self,
+        block: CheckedBlock,
+        origin: Origin,
+    ) -> Result<BlockOutcome, NodeError> {
+        self.ask(|reply| Command::Block { block, origin, reply })
+    }
+
+    /// Judges all of a block that needs no chain. Transfers of the pool are not verified again.
+    ///
+    /// # Errors
+    /// The rule it breaks.
+    pub fn check_block(&self, block: Block, view: &View) -> Result<CheckedBlock, BlockError> {
+        let known = |id: &_| view.chain.pool().get(id).is_some();
+        let signatures = Signatures::Verify { known: &known };
+        self.shared.verify.install(|| check_block(block, &self.shared.params, &signatures))
+    }
+
+    /// A block whose parent is unknown cannot be judged, but it must have cost its sender work.
+    fn check_claimed_work(&self, block: &Block) -> Result<(), BlockError> {
+        let (hash, easiest) = (block.hash(), self.shared.params.retarget.easiest);
+        if easiest.is_met_by(&hash) {
+            Ok(())
+        } else {
+            Err(BlockError::NoProofOfWork { hash, easiest })
+        }
+    }
+
+    /// Adds headers, each the parent of the next, and returns the height of the last.
+    ///
+    /// # Errors
+    /// The rule that the first bad one breaks; those before it are kept.
+    pub fn submit_headers(&self, headers: Vec<Header>) -> Result<Height, NodeError> {
+        self.ask(|reply| Command::Headers { headers, reply })
+    }
+
+    /// Judges a transfer and hands it to the owner. It is on disk when this returns.
+    ///
+    /// # Errors
+    /// The rule it breaks, or a failure of this node.
+    pub fn submit_transfer(
+        &self,
+        transfer: Transfer,
+        origin: Origin,
+    ) -> Result<TransferOutcome, NodeError> {
+        // Cheap checks first, the signature last.
+        check_transfer_form(&transfer)?;
+        let view = self.view();
+        let context = view.chain.pool_context(self.now().monotonic);
+        view.chain.pool().precheck(&transfer, transfer.id(), context)?;
+        let transfer = check_transfer(transfer, &self.shared.chain_id)?;
+        self.ask(|reply| Command::Transfer { transfer, origin, reply })
+    }
+
+    /// Pays from the wallet: the owner picks the nonce and signs, so two payments never collide.
+    ///
+    /// # Errors
+    /// No wallet, too little money, or a failure of this node.
+    pub fn send(&self, request: SendRequest) -> Result<CheckedTransfer, NodeError> {
+        self.ask(|reply| Command::Send { request, reply })
+    }
+
+    /// Creates a wallet; the one before it is kept under a dated name.
+    ///
+    /// # Errors
+    /// If it could not be written down.
+    pub fn create_wallet(&self) -> Result<CreatedWallet, NodeError> {
+        self.ask(|reply| Command::CreateWallet { reply })
+    }
+
+    /// Loads the wallet file.
+    ///
+    /// # Errors
+    /// If there is none, or it is damaged.
+    pub fn load_wallet(&self) -> Result<PublicKey, NodeError> {
+        self.ask(|reply| Command::LoadWallet { reply })
+    }
+
+    fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, NodeError> {
+        let (reply, answer) = bounded(1);
+        self.commands.send_timeout(command(reply), QUEUE_WAIT_MAX).map_err(
+            |error| match error {
+                SendTimeoutError::Timeout(_) => NodeError::Busy,
+                SendTimeoutError::Disconnected(_) => NodeError::Stopping,
+            },
+        )?;
+        answer.recv().map_err(|_| NodeError::Stopping)?
+    }
+}
+
+pub(super) fn store_error(error: StoreError) -> NodeError {
+    NodeError::Store(Arc::new(error))
+}

@@ -1,0 +1,382 @@
+//! The owner of the chain: one thread, one turn after the other.
+
+use super::bodies::StoreBodies;
+use super::command::{Command, CreatedWallet, Origin, Reply, TransferOutcome};
+use super::error::NodeError;
+use super::events::{Event, Listeners};
+use super::handle::Shared;
+use super::view::View;
+use super::wallet_file;
+use crate::chain::accept::{AcceptError, Accepted, Now, TipChange};
+use crate::chain::pool::Admitted;
+use crate::consensus::check::{CheckedBlock, CheckedTransfer, check_transfer};
+use crate::consensus::connect::HeaderError;
+use crate::primitives::{Header, Height, PublicKey, Txid, UnixTime};
+use crate::storage::files::DataDir;
+use crate::storage::journal::Journal;
+use crate::storage::{BlockStore, StoreError};
+use crate::wallet::{UnsignedTransfer, Wallet};
+use crate::wire::transfer_to_json;
+use crate::wire::{RequestId, SendRequest};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Commands that wait for the owner at most; then callers wait, and at last are told "busy".
+pub(super) const COMMANDS_MAX: usize = 1_024;
+
+/// Commands of one turn at most: they share one write and one flush.
+const TURN_MAX: usize = 256;
+
+/// Blocks from the future that are set aside at most; the one due last gives way.
+const FUTURE_MAX: usize = 32;
+
+/// Request ids that are remembered at most; the oldest gives way.
+const REQUEST_IDS_MAX: usize = 10_000;
+
+/// Entries of the pool's journal beyond twice the pool, from which on it is written anew.
+const JOURNAL_SLACK: u64 = 1_000;
+
+/// How long the owner sleeps when nothing is asked of it.
+const TICK: Duration = Duration::from_millis(500);
+
+/// The thread that owns the chain, its files and the wallet.
+pub struct Owner {
+    pub(super) commands: Receiver<Command>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) listeners: Listeners,
+    pub(super) store: Box<dyn BlockStore>,
+    pub(super) journal: Journal,
+    pub(super) data_dir: DataDir,
+    pub(super) wallet: Option<Wallet>,
+    pub(super) future: Vec<(UnixTime, CheckedBlock, Origin)>,
+    pub(super) sent: SentRequests,
+}
+
+/// The payments made under a request id, so that asking again does not pay again.
+#[derive(Default)]
+pub(super) struct SentRequests {
+    by_id: HashMap<RequestId, (SendRequest, CheckedTransfer)>,
+    order: VecDeque<RequestId>,
+}
+
+impl SentRequests {
+    fn remember(&mut self, request: SendRequest, transfer: &CheckedTransfer) {
+        let Some(id) = request.request_id.clone() else { return };
+        if self.order.len() >= REQUEST_IDS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.by_id.remove(&oldest);
+        }
+        self.order.push_back(id.clone());
+        self.by_id.insert(id, (request, transfer.clone()));
+    }
+
+    /// The payment that was made for the same request.
+    fn find(&self, request: &SendRequest) -> Result<Option<CheckedTransfer>, NodeError> {
+        let known = request.request_id.as_ref().and_then(|id| Some((id, self.by_id.get(id)?)));
+        match known {
+            Some((_, (before, transfer))) if before == request => Ok(Some(transfer.clone())),
+            Some((id, _)) => Err(NodeError::RequestIdReused(id.to_string())),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Answers one command once it is known whether the turn could be written down.
+type Answer = Box<dyn FnOnce(Result<(), Arc<StoreError>>)>;
+
+/// What a turn has decided but not yet written down.
+struct Turn {
+    next: View,
+    now: Now,
+    events: Vec<Event>,
+    replies: Vec<Answer>,
+    sent: Vec<(SendRequest, CheckedTransfer)>,
+}
+
+impl Turn {
+    /// Replies with `result` once the turn is on disk; if that fails, nothing has happened.
+    fn reply<T: 'static>(&mut self, reply: Reply<T>, result: Result<T, NodeError>) {
+        self.replies.push(Box::new(move |written| {
+            let result = match written {
+                Err(error) if result.is_ok() => Err(NodeError::Store(error)),
+                _ => result,
+            };
+            // Whoever asked may have left.
+            let _ = reply.send(result);
+        }));
+    }
+
+    /// Replies with `result` once the view is published, whatever else the turn could write: the
+    /// wallet has a file of its own.
+    fn reply_anyway<T: 'static>(&mut self, reply: Reply<T>, result: Result<T, NodeError>) {
+        self.replies.push(Box::new(move |_| {
+            let _ = reply.send(result);
+        }));
+    }
+}
+
+impl Owner {
+    /// Works until the last handle is gone.
+    ///
+    /// # Errors
+    /// A failed flush, after which nothing may be acknowledged any more.
+    pub fn run(mut self) -> Result<(), Arc<StoreError>> {
+        loop {
+            let first = match self.commands.recv_timeout(TICK) {
+                Ok(command) => Some(command),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
+            self.turn(first)?;
+        }
+    }
+
+    /// One turn: the command that came, and those that wait behind it.
+    fn turn(&mut self, first: Option<Command>) -> Result<(), Arc<StoreError>> {
+        let mut turn = Turn {
+            next: View::clone(&self.shared.view.load()),
+            now: (self.shared.clock)(),
+            events: Vec::new(),
+            replies: Vec::new(),
+            sent: Vec::new(),
+        };
+        turn.next.chain.drop_overdue(turn.now);
+        self.retry_future(&mut turn);
+        let mut next = first;
+        for _ in 0..TURN_MAX {
+            let Some(command) = next.take().or_else(|| self.commands.try_recv().ok()) else {
+                break;
+            };
+            self.handle(&mut turn, command);
+        }
+        self.finish(turn)
+    }
+
+    /// Writes, publishes, replies, tells: in this order, because whoever has a reply must be able
+    /// to read what it says.
+    fn finish(&mut self, mut turn: Turn) -> Result<(), Arc<StoreError>> {
+        if let Err(error) = self.store.commit().and_then(|()| self.journal.commit()) {
+            self.store.discard();
+            self.journal.discard();
+            return self.fail(turn, error);
+        }
+        for (request, transfer) in std::mem::take(&mut turn.sent) {
+            self.sent.remember(request, &transfer);
+        }
+        turn.next.wallet = self.wallet.as_ref().map(Wallet::public_key);
+        self.shared.view.store(Arc::new(turn.next));
+        for reply in turn.replies {
+            reply(Ok(()));
+        }
+        for event in &turn.events {
+            self.listeners.tell(event);
+        }
+        self.compact_journal();
+        Ok(())
+    }
+
+    /// Nothing of the turn has happened, and everyone who waits is told.
+    fn fail(&mut self, turn: Turn, error: StoreError) -> Result<(), Arc<StoreError>> {
+        log::error!("nothing was changed: {error}");
+        let fatal = error.is_fatal();
+        let error = Arc::new(error);
+        for reply in turn.replies {
+            reply(Err(error.clone()));
+        }
+        if fatal { Err(error) } else { Ok(()) }
+    }
+
+    fn handle(&mut self, turn: &mut Turn, command: Command) {
+        match command {
+            Command::Block { block, origin, reply } => {
+                let result = self.accept_block(turn, &block, origin);
+                turn.reply(reply, result);
+            }
+            Command::Headers { headers, reply } => {
+                let result = accept_headers(turn, &headers);
+                turn.reply(reply, result);
+            }
+            Command::Transfer { transfer, origin, reply } => {
+                let result = self.accept_transfer(turn, transfer, origin);
+                turn.reply(reply, result);
+            }
+            Command::Send { request, reply } => {
+                let result = self.send(turn, request);
+                turn.reply(reply, result);
+            }
+            Command::CreateWallet { reply } => {
+                let result = self.create_wallet(turn);
+                turn.reply_anyway(reply, result);
+            }
+            Command::LoadWallet { reply } => {
+                let result = self.load_wallet(turn);
+                turn.reply_anyway(reply, result);
+            }
+        }
+    }
+
+    fn accept_block(
+        &mut self,
+        turn: &mut Turn,
+        block: &CheckedBlock,
+        origin: Origin,
+    ) -> Result<Accepted, NodeError> {
+        let prefix = self.shared.params.prefix;
+        let mut bodies = StoreBodies { store: &mut *self.store, prefix };
+        let accepted = turn.next.chain.accept_block(block, turn.now, &mut bodies);
+        if let Err(AcceptError::Header(HeaderError::FromTheFuture { .. })) = &accepted {
+            self.set_aside(block, origin);
+            return Ok(accepted?);
+        }
+        let accepted = accepted?;
+        if let Accepted::Best(change) = &accepted {
+            log_change(change);
+            self.write_down(turn, &change.returned)?;
+            turn.next.tip_changes += 1;
+            turn.next.pool_changes += 1;
+            let (change, block) = (change.clone(), block.clone());
+            turn.events.push(Event::Tip { change, block, origin });
+        }
+        Ok(accepted)
+    }
+
+    /// Keeps a block from the future until it is due; the one due last gives way.
+    fn set_aside(&mut self, block: &CheckedBlock, origin: Origin) {
+        if self.future.iter().any(|(_, known, _)| known.hash() == block.hash()) {
+            return;
+        }
+        self.future.push((block.block().header.time, block.clone(), origin));
+        self.future.sort_by_key(|(time, ..)| *time);
+        self.future.truncate(FUTURE_MAX);
+    }
+
+    /// Tries the blocks again that were set aside; those that are still early stay.
+    fn retry_future(&mut self, turn: &mut Turn) {
+        for (time, block, origin) in std::mem::take(&mut self.future) {
+            let height = block.block().coinbase.height;
+            if time > self.shared.params.latest_time(height, turn.now.unix) {
+                self.future.push((time, block, origin));
+            } else if let Err(error) = self.accept_block(turn, &block, origin) {
+                log::debug!("block {} was set aside and is refused: {error}", block.hash());
+            }
+        }
+    }
+
+    fn accept_transfer(
+        &mut self,
+        turn: &mut Turn,
+        transfer: CheckedTransfer,
+        origin: Origin,
+    ) -> Result<TransferOutcome, NodeError> {
+        match turn.next.chain.accept_transfer(transfer.clone(), turn.now)? {
+            Admitted::Waiting => Ok(TransferOutcome::Waiting(transfer)),
+            Admitted::Pending { added, .. } => {
+                self.write_down(turn, &added)?;
+                turn.next.pool_changes += 1;
+                let pool = turn.next.chain.pool();
+                for pending in added.iter().filter_map(|id| pool.get(id)) {
+                    let (transfer, origin) = (pending.transfer.clone(), origin.clone());
+                    turn.events.push(Event::Transfer { transfer, origin });
+                }
+                Ok(TransferOutcome::Pending(transfer))
+            }
+        }
+    }
+
+    /// Stages pending transfers in the journal, from which they come back after a restart.
+    fn write_down(&mut self, turn: &Turn, ids: &[Txid]) -> Result<(), NodeError> {
+        let prefix = self.shared.params.prefix;
+        for pending in ids.iter().filter_map(|id| turn.next.chain.pool().get(id)) {
+            let line = transfer_to_json(pending.transfer(), prefix);
+            self.journal.stage(&line).map_err(|error| NodeError::Store(Arc::new(error)))?;
+        }
+        Ok(())
+    }
+
+    fn send(
+        &mut self,
+        turn: &mut Turn,
+        request: SendRequest,
+    ) -> Result<CheckedTransfer, NodeError> {
+        if let Some(transfer) = self.sent.find(&request)? {
+            return Ok(transfer);
+        }
+        if let Some((_, transfer)) =
+            turn.sent.iter().find(|(sent, _)| request.request_id.is_some() && *sent == request)
+        {
+            return Ok(transfer.clone());
+        }
+        let transfer = self.sign(turn, &request)?;
+        self.accept_transfer(turn, transfer.clone(), Origin::Own)?;
+        turn.sent.push((request, transfer.clone()));
+        Ok(transfer)
+    }
+
+    fn sign(&self, turn: &Turn, request: &SendRequest) -> Result<CheckedTransfer, NodeError> {
+        let wallet = self.wallet.as_ref().ok_or(NodeError::NoWallet)?;
+        let (chain, sender) = (&turn.next.chain, wallet.public_key());
+        let nonce = chain.pool().next_nonce(&sender, chain.account(&sender));
+        let SendRequest { recipient, amount, fee, expiry, .. } = *request;
+        let memo = request.memo.clone();
+        let unsigned = UnsignedTransfer { recipient, amount, fee, nonce, expiry, memo };
+        let transfer = wallet.sign(unsigned, &self.shared.chain_id)?;
+        Ok(check_transfer(transfer, &self.shared.chain_id)?)
+    }
+
+    fn create_wallet(&mut self, turn: &mut Turn) -> Result<CreatedWallet, NodeError> {
+        let created = wallet_file::create(&self.data_dir, u64::from(turn.now.unix.0))?;
+        let (public_key, secret_hex) = (created.wallet.public_key(), created.wallet.secret_hex());
+        self.use_wallet(turn, created.wallet);
+        Ok(CreatedWallet { public_key, secret_hex, kept: created.kept })
+    }
+
+    fn load_wallet(&mut self, turn: &mut Turn) -> Result<PublicKey, NodeError> {
+        let wallet = wallet_file::load(&self.data_dir)?.ok_or(NodeError::NoWalletFile)?;
+        let public_key = wallet.public_key();
+        self.use_wallet(turn, wallet);
+        Ok(public_key)
+    }
+
+    fn use_wallet(&mut self, turn: &mut Turn, wallet: Wallet) {
+        self.wallet = Some(wallet);
+        turn.events.push(Event::Wallet);
+    }
+
+    /// Writes the journal anew once most of its lines are of transfers long mined.
+    fn compact_journal(&mut self) {
+        let view = self.shared.view.load();
+        let pool = view.chain.pool();
+        if self.journal.entries() <= 2 * pool.len() as u64 + JOURNAL_SLACK {
+            return;
+        }
+        let prefix = self.shared.params.prefix;
+        let lines = pool.iter().map(|pending| transfer_to_json(pending.transfer(), prefix));
+        if let Err(error) = self.journal.rewrite(lines) {
+            log::warn!("the file of open transactions could not be written anew: {error}");
+        }
+    }
+}
+
+fn accept_headers(turn: &mut Turn, headers: &[Header]) -> Result<Height, NodeError> {
+    let mut height = turn.next.chain.height();
+    for header in headers {
+        height = turn.next.chain.accept_header(header, turn.now)?.height;
+    }
+    Ok(height)
+}
+
+fn log_change(change: &TipChange) {
+    let Some(tip) = change.connected.last() else { return };
+    if !change.disconnected.is_empty() {
+        let (gone, back) = (change.disconnected.len(), change.returned.len());
+        log::info!("reorganization: {gone} blocks replaced, {back} transfers wait again");
+    }
+    log::info!("block {} {}", tip.height, tip.hash);
+    for (transfer, reason) in &change.dropped {
+        let why = reason.as_ref().map_or("another one took its place".into(), ToString::to_string);
+        log::info!("transfer {} can no longer be mined: {why}", transfer.id());
+    }
+}

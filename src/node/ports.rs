@@ -1,0 +1,223 @@
+//! What the HTTP layer asks of the miner and of the peer network, as traits, because those layers
+//! never name each other. `app` plugs them together.
+
+use crate::primitives::{BlockHash, Height, PeerAddress, UnixTime};
+use crate::wire::Handshake;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// What the miner is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct MinerStatus {
+    /// Whether it mines without end.
+    pub on: bool,
+    /// Threads that search.
+    pub threads: usize,
+    /// Hashes a second over the last seconds; 0 while nothing is searched.
+    pub hash_rate: f64,
+    /// Blocks found since the start.
+    pub blocks_found: u64,
+}
+
+/// Why a block was not mined on demand.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MineError {
+    /// No wallet is loaded to pay.
+    #[error("no wallet is set up: create one first")]
+    NoWallet,
+    /// The time was over first.
+    #[error("no block was found within {} s: try again, or switch the miner on", .0.as_secs())]
+    TimedOut(Duration),
+    /// Whoever asked has left.
+    #[error("mining was cancelled")]
+    Cancelled,
+    /// This node's clock and its peers' differ too much to stamp a block.
+    #[error("the clock is {0} s off those of the peers: set it right before mining")]
+    ClockOff(i64),
+    /// The node is stopping or could not keep the block.
+    #[error("mining failed: {0}")]
+    Failed(String),
+}
+
+impl MineError {
+    /// A stable name for programs.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoWallet => "no-wallet",
+            Self::TimedOut(_) => "mine-timeout",
+            Self::Cancelled => "cancelled",
+            Self::ClockOff(_) => "clock-off",
+            Self::Failed(_) => "mining-failed",
+        }
+    }
+}
+
+/// A block that this node has mined and that is on its best chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mined {
+    /// Its hash.
+    pub hash: BlockHash,
+    /// Its height.
+    pub height: Height,
+}
+
+/// The miner, as others use it.
+pub trait MinerControl: Send + Sync {
+    /// What it is doing.
+    fn status(&self) -> MinerStatus;
+
+    /// Switches endless mining on or off.
+    fn switch(&self, on: bool);
+
+    /// Sets the number of threads, from 1 on; more than the machine is worth is cut back.
+    fn set_threads(&self, threads: usize);
+
+    /// Waits until this node finds one block; calls at the same time share one search.
+    ///
+    /// # Errors
+    /// No wallet, the time limit, or `cancelled`, which is asked now and then.
+    fn mine_one(&self, limit: Duration, cancelled: &dyn Fn() -> bool) -> Result<Mined, MineError>;
+}
+
+/// How a peer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerState {
+    /// Not spoken with yet.
+    New,
+    /// The last exchange went well.
+    Connected,
+    /// The last exchange failed; it is tried again later.
+    Unreachable,
+    /// It is of another chain, or this very node.
+    Refused,
+}
+
+impl PeerState {
+    /// The state as the API names it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Connected => "connected",
+            Self::Unreachable => "unreachable",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// What is known of a peer.
+#[derive(Clone, Debug)]
+pub struct PeerInfo {
+    /// Where it is reached.
+    pub node: PeerAddress,
+    /// How it stands.
+    pub state: PeerState,
+    /// Why it was refused or could not be reached; empty otherwise.
+    pub reason: String,
+    /// Its height when last heard of.
+    pub height: Option<Height>,
+    /// When it was last heard of.
+    pub last_seen: Option<UnixTime>,
+}
+
+/// Why a peer is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PeerError {
+    /// It is of another chain.
+    #[error("{node} is a node of another chain: its genesis is {theirs}, ours is {ours}")]
+    OtherChain {
+        /// The peer.
+        node: String,
+        /// Its genesis.
+        theirs: BlockHash,
+        /// Our genesis.
+        ours: BlockHash,
+    },
+    /// It speaks another version.
+    #[error("{node} speaks version {theirs} of the peer protocol, this node speaks {ours}")]
+    OtherVersion {
+        /// The peer.
+        node: String,
+        /// Its version.
+        theirs: u32,
+        /// Our version.
+        ours: u32,
+    },
+    /// It is this node.
+    #[error("{0} is this node itself")]
+    Myself(String),
+    /// There are too many.
+    #[error("expected at most {max} peers: remove one first")]
+    TooMany {
+        /// The limit.
+        max: usize,
+    },
+    /// It would replace coins of this node, and that was not confirmed.
+    #[error("{0}")]
+    WouldReplace(String),
+}
+
+impl PeerError {
+    /// A stable name for programs.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::OtherChain { .. } => "other-chain",
+            Self::OtherVersion { .. } => "other-version",
+            Self::Myself(_) => "own-address",
+            Self::TooMany { .. } => "too-many-peers",
+            Self::WouldReplace(_) => "would-replace",
+        }
+    }
+}
+
+/// What Resolve Conflicts has done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// Whether the best chain has changed.
+    pub replaced: bool,
+    /// Peers that answered.
+    pub answered: usize,
+    /// Peers that were asked.
+    pub asked: usize,
+}
+
+/// How far the node is behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncStatus {
+    /// Whether nothing heavier than our chain is known, and everyone reachable was asked.
+    pub synced: bool,
+    /// The greatest height that a peer has shown headers for.
+    pub best_height: Height,
+    /// Median offset of the peers' clocks in seconds; `None` with fewer than 4 peers.
+    pub clock_offset: Option<i64>,
+}
+
+/// The peer network, as others use it.
+pub trait PeerControl: Send + Sync {
+    /// All peers that were added, in the order of their addresses.
+    fn list(&self) -> Vec<PeerInfo>;
+
+    /// Adds a peer; adding one twice is harmless. It is greeted in the background. Returns a
+    /// warning to show if joining it may replace coins of this node's own.
+    ///
+    /// # Errors
+    /// This node's own address, or too many peers.
+    fn add(&self, node: PeerAddress) -> Result<Option<String>, PeerError>;
+
+    /// Removes a peer, also one that is unknown.
+    fn remove(&self, node: &PeerAddress);
+
+    /// Answers a handshake from `client`, and takes the peer in if it can be reached.
+    ///
+    /// # Errors
+    /// Another chain or version, this node itself, or too many peers.
+    fn greet(&self, theirs: &Handshake, client: IpAddr) -> Result<Handshake, PeerError>;
+
+    /// Tells that `from` has a block whose parent is unknown here; it is asked in the background.
+    fn is_ahead(&self, from: Option<PeerAddress>);
+
+    /// Asks every peer at once and takes over the best chain among them; waits for the end.
+    fn resolve(&self) -> Resolved;
+
+    /// How far this node is behind.
+    fn sync_status(&self) -> SyncStatus;
+}
