@@ -169,3 +169,77 @@ impl<R: BufRead> Lines<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A line without its line break, over these covered bytes.
+    fn line(covered: &str) -> Vec<u8> {
+        let mut line = Vec::new();
+        begin(&mut line);
+        line.extend_from_slice(covered.as_bytes());
+        seal(&mut line);
+        line
+    }
+
+    #[test]
+    fn a_line_has_one_spelling() {
+        let good = line(",\"n\":{}}");
+        assert_eq!(open(&good), Ok(&b",\"n\":{}}"[..]));
+        let text = String::from_utf8(good.clone()).unwrap();
+        let upper =
+            text[..COVERED_AT].to_uppercase().replace("CRC32C", "crc32c") + &text[COVERED_AT..];
+        assert_ne!(upper, text, "the example needs a letter in its checksum");
+        let cases = [
+            "",
+            "{",
+            "{\"crc32c\":\"",
+            &text[..COVERED_AT],
+            &upper,
+            &text.replacen(' ', "", 1)[1..],
+        ];
+        for bad in cases {
+            assert_eq!(open(bad.as_bytes()), Err(LineFault::Form), "{bad:?}");
+        }
+        assert_eq!(open(&line(",\"n\":1")), Err(LineFault::Form), "no closing brace");
+        let changed = text.replace('n', "m");
+        assert!(matches!(open(changed.as_bytes()), Err(LineFault::Checksum { .. })));
+    }
+
+    #[test]
+    fn a_whole_line_is_found_wherever_its_line_break_was_lost() {
+        let whole = line(",\"n\":[{},{\"m\":{}}]}");
+        let with = |tail: &str| [&whole, tail.as_bytes()].concat();
+        let cases = [
+            (with(""), false),
+            (with("\0"), true),
+            (with("}"), true),
+            (with("*{\"crc32c\":\"0123"), true),
+            (whole[..whole.len() - 1].to_vec(), false),
+            (whole[1..].to_vec(), false),
+            (Vec::new(), false),
+        ];
+        for (rest, expected) in cases {
+            let shown = String::from_utf8_lossy(&rest);
+            assert_eq!(is_line_without_its_break(&rest), expected, "{shown}");
+        }
+    }
+
+    #[test]
+    fn lines_are_read_within_their_bound() {
+        let mut lines = Lines::new(&b"ab\nabc\n\nabcdefghij\nabcde"[..], 3);
+        let mut line = Vec::new();
+        let mut next = |expected: Piece, text: &str, offset: u64| {
+            assert_eq!(lines.next(&mut line).unwrap(), expected);
+            assert_eq!((line.as_slice(), lines.offset()), (text.as_bytes(), offset));
+            expected == Piece::TooLong && lines.skip_rest().unwrap()
+        };
+        next(Piece::Line, "ab", 3);
+        next(Piece::Line, "abc", 7);
+        next(Piece::Line, "", 8);
+        assert!(next(Piece::TooLong, "abcd", 12), "a line break ends it");
+        assert!(!next(Piece::TooLong, "abcd", 23), "the input ends it");
+        next(Piece::End, "", 24);
+    }
+}

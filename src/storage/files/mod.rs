@@ -57,6 +57,7 @@ impl DataDir {
                 .mode(0o700)
                 .create(dir)
                 .map_err(|cause| StoreError::from_io(dir, "create", cause))?;
+            sync_directory_of(dir)?;
         }
         let dir = dir.to_path_buf();
         Ok(Self { dir, port })

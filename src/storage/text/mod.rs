@@ -76,8 +76,11 @@ pub const BATCH_LINES_MAX: usize = 0xffff;
 /// The most bytes in one batch, which lies in memory when written and again when replayed. The
 /// owner takes far fewer in a turn; a larger batch is refused as a whole.
 pub const BATCH_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// What replay reads at once, and what buffers shrink back to after a large batch.
+/// What replay reads at once.
 const READ_AHEAD: usize = 256 * 1024;
+/// What the batch buffer shrinks back to after a larger batch: room for a full block, so that a
+/// run of those does not fetch its memory afresh each time.
+const BATCH_BYTES_KEPT: usize = 4 * 1024 * 1024;
 /// What copying a block out holds in memory, whatever the block's length.
 const COPY_CHUNK: usize = 64 * 1024;
 /// What is left for the last piece of a copied block at least: some of the payload must be held
@@ -207,7 +210,7 @@ impl BlockStore for TextStore {
         self.out.append(&bytes)?;
         self.last_batch += 1;
         bytes.clear();
-        bytes.shrink_to(READ_AHEAD);
+        bytes.shrink_to(BATCH_BYTES_KEPT);
         self.batch.bytes = bytes;
         Ok(())
     }

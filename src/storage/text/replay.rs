@@ -177,7 +177,6 @@ impl Pending {
             hand_on(log, each, (json, body, line))?;
         }
         self.payloads.clear();
-        self.payloads.shrink_to(READ_AHEAD);
         Ok(())
     }
 }
