@@ -93,7 +93,14 @@ pub enum Match<'t> {
 /// The routes in a form that can be searched.
 #[derive(Clone, Debug)]
 pub struct Table {
-    specs: Vec<(Spec, Vec<&'static str>)>,
+    lines: Vec<Line>,
+}
+
+/// A route and its pattern taken apart.
+#[derive(Clone, Debug)]
+struct Line {
+    spec: Spec,
+    parts: Vec<&'static str>,
 }
 
 impl Table {
@@ -104,7 +111,7 @@ impl Table {
     /// found by the first test that builds the table.
     #[must_use]
     pub fn new<C>(routes: &[Route<C>]) -> Self {
-        let mut specs: Vec<(Spec, Vec<&'static str>)> = Vec::with_capacity(routes.len());
+        let mut lines: Vec<Line> = Vec::with_capacity(routes.len());
         for route in routes {
             let Route { method, pattern, class, lane, body_max, handler: _ } = *route;
             assert!(pattern.starts_with('/'), "route {pattern} must start with a slash");
@@ -113,24 +120,28 @@ impl Table {
                 "OPTIONS and HEAD of {pattern} are served without a route"
             );
             assert!(
-                !specs.iter().any(|(known, _)| known.method == method && known.pattern == pattern),
+                !lines
+                    .iter()
+                    .any(|line| line.spec.method == method && line.spec.pattern == pattern),
                 "route {} {pattern} stands twice",
                 method.as_str()
             );
             let parts = pattern[1..].split('/').filter(|_| pattern != "/").collect();
-            specs.push((Spec { method, pattern, class, lane, body_max }, parts));
+            lines.push(Line { spec: Spec { method, pattern, class, lane, body_max }, parts });
         }
-        Self { specs }
+        Self { lines }
     }
 
     /// What a method and decoded path segments come to. A literal segment wins over a `{name}`.
     #[must_use]
     pub fn find(&self, method: Method, segments: &[String]) -> Match<'_> {
-        let here = self.at(segments);
-        if here.is_empty() {
+        let Some(best) = self.best(segments) else {
             return Match::Missing;
-        }
-        let specs = || here.iter().map(|index| &self.specs[*index].0).collect();
+        };
+        let here = || {
+            self.lines.iter().enumerate().filter(|(_, line)| line.spec.pattern == best.spec.pattern)
+        };
+        let specs = || here().map(|(_, line)| &line.spec).collect();
         if method == Method::Options {
             return Match::Options(specs());
         }
@@ -138,10 +149,9 @@ impl Table {
             spec.method == method
                 || method == Method::Head && spec.method == Method::Get && spec.lane != Lane::Live
         };
-        match here.iter().copied().find(|index| serves(&self.specs[*index].0)) {
-            Some(index) => {
-                let (spec, parts) = &self.specs[index];
-                Match::Route { index, spec, params: params(parts, segments) }
+        match here().find(|(_, line)| serves(&line.spec)) {
+            Some((index, line)) => {
+                Match::Route { index, spec: &line.spec, params: params(&line.parts, segments) }
             }
             None => Match::WrongMethod(specs()),
         }
@@ -149,23 +159,14 @@ impl Table {
 
     /// Every route, in the order of the table.
     pub fn specs(&self) -> impl Iterator<Item = &Spec> {
-        self.specs.iter().map(|(spec, _)| spec)
+        self.lines.iter().map(|line| &line.spec)
     }
 
-    /// The indices of the routes of the best pattern for this path.
-    fn at(&self, segments: &[String]) -> Vec<usize> {
-        let mut best: Vec<usize> = Vec::new();
-        for (index, (spec, parts)) in self.specs.iter().enumerate() {
-            if !fits(parts, segments) {
-                continue;
-            }
-            match best.first().map(|first| &self.specs[*first]) {
-                Some((known, _)) if known.pattern == spec.pattern => best.push(index),
-                Some((_, known)) if literals(known) >= literals(parts) => {}
-                _ => best = vec![index],
-            }
-        }
-        best
+    /// A route of the best pattern for this path: from the left, literal wins over `{name}`.
+    fn best(&self, segments: &[String]) -> Option<&Line> {
+        self.lines.iter().filter(|line| fits(&line.parts, segments)).reduce(|best, line| {
+            if literals(&line.parts).gt(literals(&best.parts)) { line } else { best }
+        })
     }
 }
 
@@ -197,8 +198,8 @@ fn fits(parts: &[&'static str], segments: &[String]) -> bool {
 }
 
 /// Which parts are literal; compared from the left, more literal is greater.
-fn literals(parts: &[&'static str]) -> Vec<bool> {
-    parts.iter().map(|part| name_of(part).is_none()).collect()
+fn literals(parts: &[&'static str]) -> impl Iterator<Item = bool> {
+    parts.iter().map(|part| name_of(part).is_none())
 }
 
 fn params(parts: &[&'static str], segments: &[String]) -> Params {

@@ -29,6 +29,9 @@ pub const ADDRESSES_MAX: usize = 4096;
 /// The unit in which an answer's pace is measured: each piece of it must leave within [`Limits::piece_time`].
 pub const PIECE: usize = 64 * 1024;
 
+/// For a [`PIECE`] of an answer while others wait for its place: who reads slower gives way to them.
+pub const HURRY_TIME: Duration = Duration::from_secs(1);
+
 /// What is held of an answer, except of bulk, so that its place is free again before a slow client has read it.
 /// Longer answers belong in the lane for bulk; here they keep their place while they are read.
 pub const HELD_MAX: usize = 256 * 1024;
@@ -77,6 +80,8 @@ pub struct Limits {
     pub bulk: Places,
     /// Places for requests that may block for minutes.
     pub wait: Places,
+    /// Requests for bulk of one address at once, or one that reads slowly takes all places. Loopback is exempt.
+    pub bulk_per_address_max: usize,
     /// Requests a second of one address, and how many it may save up. Loopback is exempt.
     pub requests_per_second: u32,
     /// See [`Limits::requests_per_second`].
@@ -104,6 +109,7 @@ impl Default for Limits {
             small: Places { busy_max: 16, waiting_max: 64 },
             bulk: Places { busy_max: 4, waiting_max: 16 },
             wait: Places { busy_max: 8, waiting_max: 8 },
+            bulk_per_address_max: 2,
             requests_per_second: 100,
             requests_burst: 400,
             bytes_per_second: 8 * 1024 * 1024,

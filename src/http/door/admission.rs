@@ -46,6 +46,7 @@ struct Activity {
     /// Nanoseconds from the table's start to the last completed request, or to the admission.
     completed_at: AtomicU64,
     with_handlers: AtomicBool,
+    in_bulk: AtomicBool,
 }
 
 /// A place in the table, held by the connection's thread and given back when dropped.
@@ -169,6 +170,31 @@ impl Place {
         self.activity.with_handlers.store(with_handlers, Ordering::Relaxed);
     }
 
+    /// Notes that the connection's request is one for bulk; false when the address has as many as it may.
+    #[must_use]
+    pub fn enter_bulk(&self) -> bool {
+        let state = self.connections.lock();
+        let Some(own) = state.open.get(&self.id) else {
+            return false;
+        };
+        let is_in_bulk = |entry: &&Entry| entry.activity.in_bulk.load(Ordering::Relaxed);
+        let same = state
+            .open
+            .values()
+            .filter(|entry| entry.address == own.address)
+            .filter(is_in_bulk)
+            .count();
+        let is_admitted =
+            own.address.is_loopback() || same < self.connections.limits.bulk_per_address_max;
+        own.activity.in_bulk.store(is_admitted, Ordering::Relaxed);
+        is_admitted
+    }
+
+    /// Notes that the connection's request for bulk is over.
+    pub fn leave_bulk(&self) {
+        self.activity.in_bulk.store(false, Ordering::Relaxed);
+    }
+
     /// Takes the connection out of the table: its socket has another owner now.
     pub fn leave_table(&self) {
         self.connections.lock().open.remove(&self.id);
@@ -213,6 +239,7 @@ mod tests {
                 home_places: 2,
                 per_address_max: 2,
                 per_loopback_max: 4,
+                bulk_per_address_max: 1,
                 ..Limits::default()
             };
             Self {
@@ -257,6 +284,23 @@ mod tests {
         assert_eq!(world.connections.count(), 5);
         let (third, _third_client) = world.connect(HOME);
         assert!(third.is_some() && is_cut(&guests[1].1) && !is_cut(&homes[0].1));
+    }
+
+    #[test]
+    fn an_address_has_few_places_in_bulk_and_loopback_all() {
+        let world = World::new();
+        let [first, second] = [(); 2].map(|()| world.connect([10, 0, 0, 1]));
+        let [first_place, second_place] =
+            [&first.0, &second.0].map(|place| place.as_ref().unwrap());
+        assert!(first_place.enter_bulk() && !second_place.enter_bulk());
+        let other = world.connect([10, 0, 0, 2]);
+        assert!(other.0.as_ref().unwrap().enter_bulk());
+        first_place.leave_bulk();
+        assert!(second_place.enter_bulk());
+        drop(other);
+        for (place, _client) in [(); 2].map(|()| world.connect(HOME)) {
+            assert!(place.unwrap().enter_bulk());
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::input::{Arrival, Input};
 use super::live::LiveCall;
 use super::output::{self, AnswerHead, Output};
 use super::refusal::Refusal;
-use super::relay::{self, Manner};
+use super::relay::{self, Delivery, Manner};
 use super::watch::wait_for_answer;
 use crate::http::access::security_fields;
 use crate::http::message::{Cancelled, Method, Request};
@@ -123,7 +123,11 @@ impl<'d> Connection<'d> {
         }
         let manner = Manner { head, keep_alive, cors: &cors };
         self.place.set_with_handlers(true);
-        let next = self.forward(spec.lane, &body.bytes, &manner);
+        let next = match spec.lane {
+            Lane::Bulk if !self.place.enter_bulk() => Err(Refusal::Busy),
+            lane => self.forward(lane, &body.bytes, &manner),
+        };
+        self.place.leave_bulk();
         self.place.set_with_handlers(false);
         match next {
             Ok(next) => next,
@@ -186,6 +190,7 @@ impl<'d> Connection<'d> {
     /// Sends the request to its lane and the answer to the client.
     fn forward(&mut self, lane: Lane, body: &[u8], manner: &Manner<'_>) -> Result<Next, Refusal> {
         let mut lease = self.door.lanes.take(lane)?;
+        let pool = lease.pool();
         let private = lease.private_mut();
         let calls = &self.door.lanes.calls;
         let (guard, cancelled) = Cancelled::pair();
@@ -206,7 +211,13 @@ impl<'d> Connection<'d> {
         // From here on bulk waits for the client more than for us.
         self.place.set_with_handlers(lane != Lane::Bulk);
         let held_max = if lane == Lane::Bulk { 0 } else { HELD_MAX };
-        let received = relay::receive(private, calls, manner, (&mut output, held_max), guard);
+        let received = relay::receive(
+            private,
+            calls,
+            manner,
+            Delivery { output: &mut output, held_max, pool },
+            guard,
+        );
         if received.is_err() {
             private.stream = None;
         }

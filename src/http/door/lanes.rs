@@ -99,8 +99,9 @@ pub struct Lanes {
     wait: Pool,
 }
 
+/// The places of one lane.
 #[derive(Debug)]
-struct Pool {
+pub struct Pool {
     waiting_max: usize,
     queue_time: Duration,
     state: Mutex<Waiting>,
@@ -187,6 +188,12 @@ impl Lanes {
 }
 
 impl Pool {
+    /// Whether requests wait for a place.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.lock().waiting > 0
+    }
+
     fn take(&self) -> Result<Private, Refusal> {
         let mut state = self.lock();
         if let Some(private) = state.idle.pop() {
@@ -209,7 +216,13 @@ impl Pool {
     }
 }
 
-impl Lease<'_> {
+impl<'l> Lease<'l> {
+    /// The lane it belongs to.
+    #[must_use]
+    pub fn pool(&self) -> &'l Pool {
+        self.pool
+    }
+
     /// The connection.
     pub fn private_mut(&mut self) -> &mut Private {
         self.private.as_mut().expect("it is taken only by drop")

@@ -120,6 +120,7 @@ pub struct Output<'s> {
     piece_time: Duration,
     piece_left: usize,
     spent: Duration,
+    last_piece: Duration,
     sent: u64,
     has_failed: bool,
 }
@@ -133,6 +134,7 @@ impl<'s> Output<'s> {
             piece_time,
             piece_left: PIECE,
             spent: Duration::ZERO,
+            last_piece: Duration::ZERO,
             sent: 0,
             has_failed: false,
         }
@@ -148,6 +150,17 @@ impl<'s> Output<'s> {
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.has_failed
+    }
+
+    /// How long the client took for the last whole piece.
+    #[must_use]
+    pub fn last_piece(&self) -> Duration {
+        self.last_piece
+    }
+
+    /// Gives up on the client.
+    pub fn fail(&mut self) {
+        self.has_failed = true;
     }
 
     /// Writes all, or fails for good.
@@ -176,6 +189,7 @@ impl<'s> Output<'s> {
         self.sent += u64::try_from(written).unwrap_or(u64::MAX);
         self.piece_left -= written;
         if self.piece_left == 0 {
+            self.last_piece = self.spent;
             (self.piece_left, self.spent) = (PIECE, Duration::ZERO);
         }
         Ok(written)

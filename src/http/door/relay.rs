@@ -7,10 +7,11 @@
 
 use super::chunked::{Chunks, Piece};
 use super::head::{FORWARDED, Head};
-use super::lanes::{Calls, Private};
+use super::lanes::{Calls, Pool, Private};
 use super::output::{AnswerHead, Output};
 use crate::http::message::{CancelOnDrop, Method};
 use crate::http::server::{CLIENT_FIELD, NUMBER_FIELD};
+use crate::http::settings::HURRY_TIME;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
@@ -68,7 +69,17 @@ pub fn send(private: &mut Private, head: &Head, client: SocketAddr, body: &[u8])
     stream.write_all(body)
 }
 
-/// Reads the answer and passes it on, but for the last `held_max` bytes at most, which the caller writes when it
+/// How an answer goes to the client.
+pub struct Delivery<'t, 's> {
+    /// Where to.
+    pub output: &'t mut Output<'s>,
+    /// What may be held until the private connection is free again.
+    pub held_max: usize,
+    /// The lane, whose waiting requests make a slow reader give way.
+    pub pool: &'t Pool,
+}
+
+/// Reads the answer and passes it on, but for what may be held, which the caller writes when it
 /// has given the private connection back. Cancels the request when the client does not take it.
 ///
 /// # Errors
@@ -77,7 +88,7 @@ pub fn receive(
     private: &mut Private,
     calls: &Calls,
     manner: &Manner<'_>,
-    (output, held_max): (&mut Output<'_>, usize),
+    delivery: Delivery<'_, '_>,
     guard: CancelOnDrop,
 ) -> io::Result<Ending> {
     let mut filled = 0;
@@ -91,7 +102,7 @@ pub fn receive(
             return Err(ErrorKind::InvalidData.into());
         }
     };
-    let mut transfer = Transfer { out: answer.out, held_max, output, guard: Some(guard) };
+    let mut transfer = Transfer { out: answer.out, delivery, guard: Some(guard) };
     let read_so_far = (answer.head_length, filled);
     match answer.body {
         None => {}
@@ -119,20 +130,23 @@ pub struct Ending {
 /// What is on its way to the client.
 struct Transfer<'t, 's> {
     out: Vec<u8>,
-    held_max: usize,
-    output: &'t mut Output<'s>,
+    delivery: Delivery<'t, 's>,
     guard: Option<CancelOnDrop>,
 }
 
 impl Transfer<'_, '_> {
     /// Writes what there is unless it may be held.
     fn flush(&mut self) {
-        if self.out.len() <= self.held_max {
+        if self.out.len() <= self.delivery.held_max {
             return;
         }
-        self.output.write(&self.out);
+        let output = &mut *self.delivery.output;
+        output.write(&self.out);
         self.out.clear();
-        if self.output.has_failed() {
+        if output.last_piece() > HURRY_TIME && self.delivery.pool.is_awaited() {
+            output.fail();
+        }
+        if output.has_failed() {
             self.guard = None;
         }
     }
