@@ -7,7 +7,7 @@ use farthing::chain::accounts::AccountTree;
 use farthing::chain::history::{History, LeafData};
 use farthing::primitives::hash::sha256;
 use farthing::primitives::{
-    Account, Amount, BlockHash, CompactTarget, PublicKey, Target, UnixTime, Work,
+    Account, Amount, BlockHash, CompactTarget, PublicKey, Target, UnixTime,
 };
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -149,7 +149,7 @@ fn bench_history(blocks: u32) {
 fn block(number: u32) -> LeafData {
     LeafData {
         hash: BlockHash::from_bytes(sha256(&[&number.to_le_bytes()])),
-        work: Target::MAX.work() + Work::ZERO,
+        work: Target::MAX.work(),
         time: UnixTime(number),
         bits: CompactTarget(number),
     }

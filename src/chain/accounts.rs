@@ -29,7 +29,7 @@ use std::sync::Arc;
 pub const DEPTH_MAX: usize = 256;
 
 /// A batch is worked on by two threads while both halves have at least this many changes; below
-/// it (about 0.1 ms of hashing) handing work over costs more than it saves.
+/// it (about 0.2 ms of work) handing work over costs more than it saves.
 const PARALLEL_MIN: usize = 128;
 
 /// All accounts. Cloning copies a pointer.
