@@ -191,14 +191,7 @@ mod tests {
         let upper =
             text[..COVERED_AT].to_uppercase().replace("CRC32C", "crc32c") + &text[COVERED_AT..];
         assert_ne!(upper, text, "the example needs a letter in its checksum");
-        let cases = [
-            "",
-            "{",
-            "{\"crc32c\":\"",
-            &text[..COVERED_AT],
-            &upper,
-            &text.replacen(' ', "", 1)[1..],
-        ];
+        let cases = ["", "{", "{\"crc32c\":\"", &text[..COVERED_AT], &upper, &text[1..]];
         for bad in cases {
             assert_eq!(open(bad.as_bytes()), Err(LineFault::Form), "{bad:?}");
         }
