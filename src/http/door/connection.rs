@@ -13,7 +13,7 @@ use super::live::LiveCall;
 use super::output::{self, AnswerHead, Output};
 use super::refusal::Refusal;
 use super::relay::{self, Delivery, Manner};
-use super::watch::wait_for_answer;
+use super::watch::{wait_for_answer, wait_for_begin};
 use crate::http::access::security_fields;
 use crate::http::message::{Cancelled, Method, Request};
 use crate::http::routes::{Lane, Match, Params, Spec, allow};
@@ -169,7 +169,7 @@ impl<'d> Connection<'d> {
     fn options(&self, head: &Head, specs: &[&Spec]) -> AnswerHead {
         let wanted = head.headers.get("access-control-request-method").and_then(Method::from_token);
         let routes: Vec<_> = specs.iter().map(|spec| (spec.class, spec.method)).collect();
-        let mut answer = AnswerHead::new(204, "No Content");
+        let mut answer = AnswerHead::of_door(204);
         answer.field("Allow", allow(specs));
         let fields = wanted
             .map(|wanted| self.door.policy.preflight(&routes, wanted, head.headers.get("origin")));
@@ -203,6 +203,8 @@ impl<'d> Connection<'d> {
         }
         if lane == Lane::Wait {
             wait_for_answer(private, &self.stream, &mut guard);
+        } else {
+            wait_for_begin(private);
         }
         let has_left = guard.is_none();
         // The client has left already when there is no guard; the answer is read to its end all the same.

@@ -9,7 +9,7 @@ use crate::http::message::Response;
 use crate::http::settings::PIECE;
 use std::io::{self, ErrorKind, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The head of an answer while it is put together.
 #[derive(Debug)]
@@ -24,6 +24,14 @@ impl AnswerHead {
         let mut bytes = Vec::with_capacity(1024);
         bytes.extend_from_slice(format!("HTTP/1.1 {status} {reason}\r\n").as_bytes());
         Self { bytes }
+    }
+
+    /// A status line of the door's own, with the date that every answer must have (RFC 9110, 6.6.1).
+    #[must_use]
+    pub fn of_door(status: u16) -> Self {
+        let mut head = Self::new(status, reason(status));
+        head.field("Date", httpdate::fmt_http_date(SystemTime::now()));
+        head
     }
 
     /// Adds a field.
@@ -71,7 +79,7 @@ pub fn refusal(
 ) -> Vec<u8> {
     let status = refusal.status();
     let response = Response::failure(status, refusal.code(), &refusal.to_string());
-    let mut head = AnswerHead::new(status, reason(status));
+    let mut head = AnswerHead::of_door(status);
     head.field("Content-Type", "application/json");
     let crate::http::message::Body::Bytes(body) = response.body else {
         unreachable!("a failure has a body of known bytes");

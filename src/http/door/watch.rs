@@ -5,6 +5,15 @@ use crate::http::message::CancelOnDrop;
 use rustix::event::{PollFd, PollFlags, poll};
 use std::net::TcpStream;
 
+/// Waits until the answer begins, without a thought of the client. A plain read would do, but a thread that
+/// sleeps in one on a Unix socket is also woken when its request is taken: a switch for nothing.
+pub fn wait_for_begin(private: &Private) {
+    if let Some(answer) = &private.stream {
+        // Whatever goes wrong here shows in the read that follows.
+        let _ = poll(&mut [PollFd::new(answer, PollFlags::IN)], None);
+    }
+}
+
 /// Waits until the answer begins. Drops the guard, which cancels the request, as soon as the client's side of
 /// the connection closes; the answer is waited for all the same, because its place is taken until then.
 pub fn wait_for_answer(private: &Private, client: &TcpStream, guard: &mut Option<CancelOnDrop>) {

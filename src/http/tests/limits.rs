@@ -56,7 +56,7 @@ fn a_body_that_never_ends_is_cut_at_its_time() {
 
 #[test]
 fn a_client_that_does_not_read_is_cut_at_its_time() {
-    let world = World::with(Limits { piece_time: SHORT, ..Limits::default() });
+    let world = World::with(Limits { piece_time: Duration::from_millis(500), ..Limits::default() });
     let mut client = world.connect();
     client.send("GET /bulk/1000000000 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(client.head().unwrap().status, 200);
@@ -189,7 +189,7 @@ fn a_busy_port_is_an_error_by_value() {
     let world = World::new();
     let (sender, release) = (unbounded().0, unbounded().1);
     let settings = Settings { port: world.address.port(), ..Settings::default() };
-    let toy = Arc::new(Toy { events: sender, release });
+    let toy = Arc::new(Toy { events: sender, release, produced: Arc::default() });
     let error = HttpServer::start(settings, &ROUTES, toy, &Spawner::new()).err().unwrap();
     assert!(matches!(error, StartError::PortInUse { address } if address == world.address));
     assert_eq!(error.code(), "port-in-use");

@@ -16,6 +16,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Nothing in these tests takes longer unless it hangs.
@@ -29,6 +30,8 @@ struct Toy {
     events: Sender<&'static str>,
     /// Lets one waiting handler go.
     release: Receiver<()>,
+    /// The bytes that streams have been asked for.
+    produced: Arc<AtomicUsize>,
 }
 
 static ROUTES: [Route<Toy>; 14] = [
@@ -85,9 +88,17 @@ fn big(_: &Toy, request: &Request) -> Response {
     Response::new(200, "application/json", vec![b'x'; request.param("bytes").parse().unwrap()])
 }
 
-fn bulk(_: &Toy, request: &Request) -> Response {
-    let bytes = request.param("bytes").parse().unwrap();
-    Response::stream(200, "application/json", Box::new(io::repeat(b'x').take(bytes)))
+fn bulk(toy: &Toy, request: &Request) -> Response {
+    struct Counted(io::Take<io::Repeat>, Arc<AtomicUsize>);
+    impl Read for Counted {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let read = self.0.read(buffer)?;
+            self.1.fetch_add(read, Ordering::Relaxed);
+            Ok(read)
+        }
+    }
+    let bytes = io::repeat(b'x').take(request.param("bytes").parse().unwrap());
+    Response::stream(200, "application/json", Box::new(Counted(bytes, Arc::clone(&toy.produced))))
 }
 
 fn broken(_: &Toy, _: &Request) -> Response {
@@ -124,6 +135,7 @@ struct World {
     events: Receiver<&'static str>,
     release: Sender<()>,
     live: Receiver<LiveCall>,
+    produced: Arc<AtomicUsize>,
 }
 
 impl World {
@@ -135,7 +147,12 @@ impl World {
         let (event_sender, events) = unbounded();
         let (release, release_receiver) = unbounded();
         let (live_sender, live) = bounded(1);
-        let toy = Toy { events: event_sender, release: release_receiver };
+        let produced = Arc::new(AtomicUsize::new(0));
+        let toy = Toy {
+            events: event_sender,
+            release: release_receiver,
+            produced: Arc::clone(&produced),
+        };
         let settings = Settings {
             port: 0,
             allowed_origins: vec!["https://wallet.example".to_owned()],
@@ -146,7 +163,15 @@ impl World {
         };
         let spawner = Spawner::new();
         let running = HttpServer::start(settings, &ROUTES, Arc::new(toy), &spawner).unwrap();
-        Self { address: running.local_addr, running: Some(running), spawner, events, release, live }
+        Self {
+            address: running.local_addr,
+            running: Some(running),
+            spawner,
+            events,
+            release,
+            live,
+            produced,
+        }
     }
 
     fn connect(&self) -> Client {
