@@ -1,13 +1,13 @@
 //! The wallet's file: the wallet's text, kept in a private file by the storage layer.
 //!
-//! A file with keys is never overwritten or deleted here. A new wallet is on disk, file and
-//! directory flushed, before its key is known to anyone. Should the process die between moving the
-//! old file away and writing the new one, the old keys lie under their dated name.
+//! A file with keys is never lost here: before a new wallet takes its place it has a second, dated
+//! name, so there is no moment without a wallet file. A new wallet is on disk, file and directory
+//! flushed, before its key is known to anyone.
 
 use crate::storage::StoreError;
 use crate::storage::files::{self, DataDir, PRIVATE_MODE};
 use crate::wallet::{KeyError, Wallet, WalletFileError};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Why a wallet could not be loaded or created.
 #[derive(Debug, thiserror::Error)]
@@ -62,33 +62,13 @@ pub fn load(dir: &DataDir) -> Result<Option<Wallet>, WalletError> {
 /// time, `unix_seconds` (UTC).
 ///
 /// # Errors
-/// No randomness or a failing disk. The wallet before it is then in its old place again; only if
-/// that fails too, which is logged, it stays under its dated name.
+/// No randomness or a failing disk. The wallet before it is then still in its place.
 pub fn create(dir: &DataDir, unix_seconds: u64) -> Result<Created, WalletError> {
     let wallet = Wallet::create()?;
     let file = dir.wallet();
     let kept = files::set_aside(&file, unix_seconds)?;
-    let written = files::create_new_durably(&file, wallet.to_text().as_bytes(), PRIVATE_MODE);
-    match (written, kept) {
-        (Ok(()), kept) => Ok(Created { wallet, kept }),
-        (Err(error), None) => Err(error.into()),
-        (Err(error), Some(kept)) => {
-            put_back(&kept, &file);
-            Err(error.into())
-        }
-    }
-}
-
-/// Gives a file its old name back beside the dated one. A link, unlike a renaming, cannot overwrite
-/// a new wallet that did reach the disk.
-fn put_back(kept: &Path, file: &Path) {
-    match std::fs::hard_link(kept, file) {
-        Ok(()) => {}
-        Err(error) => log::error!(
-            "the wallet before lies in {} and could not be put back: {error}",
-            kept.display()
-        ),
-    }
+    files::write_atomically(&file, wallet.to_text().as_bytes(), PRIVATE_MODE)?;
+    Ok(Created { wallet, kept })
 }
 
 #[cfg(test)]

@@ -143,12 +143,14 @@ pub fn create_new_durably(path: &Path, bytes: &[u8], mode: u32) -> Result<(), St
     sync_directory_of(path)
 }
 
-/// Moves the file at `path` to a name that carries the date and time `unix_seconds` (UTC), as
-/// `wallet-5000.txt` to `wallet-5000.2026-11-22-164711.txt`; never over another file. Gives the new
+/// Gives the file at `path` a second name that carries the date and time `unix_seconds` (UTC), as
+/// `wallet-5000.2026-11-22-164711.txt` for `wallet-5000.txt`; never over another file. The first
+/// name stays, so that there is no moment without it, and [`write_atomically`] may replace it. Only
+/// what cannot have two names (a directory, a file system without links) is moved. Gives the new
 /// name, or none if there was no file.
 ///
 /// # Errors
-/// If the file could not be moved durably: it is then under one of the two names.
+/// If the second name could not be made durable.
 pub fn set_aside(path: &Path, unix_seconds: u64) -> Result<Option<PathBuf>, StoreError> {
     let stamp = dated(unix_seconds);
     for attempt in 1..=SAME_SECOND_MAX {
@@ -156,7 +158,7 @@ pub fn set_aside(path: &Path, unix_seconds: u64) -> Result<Option<PathBuf>, Stor
             1 => with_part(path, &stamp),
             again => with_part(path, &format!("{stamp}-{again}")),
         };
-        match rename_without_overwriting(path, &target) {
+        match link_or_move(path, &target) {
             Ok(()) => {
                 sync_directory_of(path)?;
                 return Ok(Some(target));
@@ -170,6 +172,19 @@ pub fn set_aside(path: &Path, unix_seconds: u64) -> Result<Option<PathBuf>, Stor
     }
     let file = with_part(path, &stamp);
     Err(StoreError::Exists { file })
+}
+
+fn link_or_move(from: &Path, to: &Path) -> Result<(), StoreError> {
+    match fs::hard_link(from, to) {
+        Ok(()) => Ok(()),
+        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
+            Err(StoreError::Exists { file: to.to_path_buf() })
+        }
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            Err(StoreError::from_io(from, "link", cause))
+        }
+        Err(_) => rename_without_overwriting(from, to),
+    }
 }
 
 /// Reads a file with a secret in it, which is wiped from memory when dropped; none if there is no
