@@ -18,8 +18,8 @@
 //!   so: a foreign `Origin` or `Sec-Fetch-Site: cross-site` or `same-site` is refused before the body is read.
 //!   Beside it, bodies must be `application/json`, which no form and no request without preflight can send,
 //!   and the preflight is granted to configured origins alone.
-//! - A foreign page that only reads from a loopback browser is rate-limited like any other address
-//!   ([`Caller::is_foreign_page`]).
+//! - Loopback is free of rate limits only for someone at the machine ([`Caller::is_local`]): a foreign page in
+//!   a browser here, or a proxy that stands for other machines, is limited like any other address.
 
 use super::message::Method;
 use super::routes::Class;
@@ -93,10 +93,13 @@ impl Denied {
 }
 
 impl Caller<'_> {
-    /// Whether a browser says that a page of another site sent this, so that loopback means nothing.
+    /// Whether this is someone at the machine itself: no other machine, no proxy that stands for one, and no
+    /// page of another origin that uses the browser here.
     #[must_use]
-    pub fn is_foreign_page(&self, policy: &Policy) -> bool {
-        !site_is_ours(self) || self.origin.is_some_and(|origin| !policy.is_own_origin(origin))
+    pub fn is_local(&self, policy: &Policy) -> bool {
+        let is_foreign_page =
+            !site_is_ours(self) || self.origin.is_some_and(|origin| !policy.is_own_origin(origin));
+        self.client.is_loopback() && !self.forwarded && !is_foreign_page
     }
 }
 

@@ -228,15 +228,24 @@ fn cors_is_a_star_on_public_reads_and_configured_origins_elsewhere() {
 }
 
 #[test]
-fn only_a_foreign_page_counts_as_one() {
+fn someone_at_the_machine_is_told_from_pages_proxies_and_others() {
     let policy = policy();
     for (caller, expected) in [
-        (local(), false),
-        (Caller { origin: Some("http://localhost:5000"), ..local() }, false),
-        (Caller { origin: Some("http://evil.com"), ..local() }, true),
-        (Caller { fetch_site: Some("cross-site"), ..local() }, true),
+        (local(), true),
+        (
+            Caller {
+                origin: Some("http://localhost:5000"),
+                fetch_site: Some("same-origin"),
+                ..local()
+            },
+            true,
+        ),
+        (Caller { origin: Some("http://evil.com"), ..local() }, false),
+        (Caller { fetch_site: Some("cross-site"), ..local() }, false),
+        (Caller { forwarded: true, ..local() }, false),
+        (remote(), false),
     ] {
-        assert_eq!(caller.is_foreign_page(&policy), expected, "{caller:?}");
+        assert_eq!(caller.is_local(&policy), expected, "{caller:?}");
     }
 }
 

@@ -263,10 +263,9 @@ impl<'d> Connection<'d> {
         !output.has_failed()
     }
 
-    /// Whether the rates do not count: the person at the machine, unless a foreign page makes the requests.
+    /// Whether the rates do not count: for someone at the machine itself.
     fn is_exempt(&self, head: &Head) -> bool {
-        let client = self.client.ip();
-        client.is_loopback() && !head.caller(client).is_foreign_page(&self.door.policy)
+        head.caller(self.client.ip()).is_local(&self.door.policy)
     }
 
     fn charge(&self, head: &Head, sent: u64) {

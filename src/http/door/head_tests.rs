@@ -167,3 +167,22 @@ fn the_caller_is_told_from_the_fields() {
         check_fields(&format!("{name}: caf\u{e9}\r\n"), Err(Refusal::NotAscii(name)));
     }
 }
+
+proptest::proptest! {
+    /// Pieces and wholes of the grammar in any order never panic, and how they arrive makes no difference.
+    #[test]
+    fn a_head_means_the_same_however_it_arrives(
+        parts in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "GET / HTTP/1.1\r\n", "POST", " ", "/a?b=%41", "HTTP/1.0", "\r\n", "\r", "\n", "Host: a\r\n",
+                "Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n", "X", ":", "\t", "\0", "\u{e9}", "%",
+            ]),
+            0..12,
+        ),
+        size in 1_usize..9,
+    ) {
+        let wire = parts.concat().into_bytes();
+        let outcome = |size| read(&wire, size).map(|head| head.map(|head| (head.method, head.target, head.length)));
+        proptest::prop_assert_eq!(outcome(size), outcome(HEAD_MAX));
+    }
+}
