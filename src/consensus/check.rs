@@ -169,6 +169,19 @@ impl BlockError {
             Self::Transfer { error, .. } => error.code(),
         }
     }
+
+    /// Whether the header commits to the failure, so that no other body can heal it. The others
+    /// may lie in what came with the header, and say nothing about the block of that hash.
+    pub const fn is_final(&self) -> bool {
+        match self {
+            Self::DuplicateTransaction(_) | Self::Transfer { .. } => true,
+            Self::Bits(_)
+            | Self::TargetTooEasy
+            | Self::NoProofOfWork { .. }
+            | Self::TooLarge { .. }
+            | Self::WrongCommitment { .. } => false,
+        }
+    }
 }
 
 /// A block whose form, proof of work (against the easiest target), commitment and signatures hold.
@@ -304,13 +317,10 @@ fn check_signatures(
     chain_id: &BlockHash,
     known: &(dyn Fn(&Txid) -> bool + Sync),
 ) -> Result<(), BlockError> {
-    block.transfers.par_iter().zip(&txids[1..]).enumerate().try_for_each(
-        |(index, (transfer, id))| {
-            if known(id) {
-                return Ok(());
-            }
-            check_signature(transfer, chain_id)
-                .map_err(|error| BlockError::Transfer { index: index + 1, error })
-        },
-    )
+    // The first bad one, so that the verdict does not depend on the number of threads.
+    let bad = block.transfers.par_iter().zip(&txids[1..]).position_first(|(transfer, id)| {
+        !known(id) && check_signature(transfer, chain_id).is_err()
+    });
+    let error = TransferError::BadSignature;
+    bad.map_or(Ok(()), |index| Err(BlockError::Transfer { index: index + 1, error }))
 }
