@@ -7,14 +7,14 @@
 use super::accounts::AccountTree;
 use super::headers::HeaderNode;
 use super::history::History;
-use super::pool::{Admitted, Pending, PoolError};
+use super::pool::{Admitted, Pending, PoolContext, PoolError};
 use super::{Bodies, BodiesError, Chain, SideBody, leaf_data, parent_state};
 use crate::consensus::check::{BlockError, CheckedBlock, CheckedTransfer, Signatures, check_block};
 use crate::consensus::connect::{
     ConnectError, HeaderError, check_header, connect_block, disconnect_block,
 };
 use crate::primitives::{
-    Account, BlockHash, BodyRef, Header, Height, PublicKey, StateRoots, Txid, UnixTime, Work,
+    Account, BlockHash, BodyRef, Header, Height, PublicKey, StateRoots, Txid, U256, UnixTime, Work,
 };
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
@@ -104,11 +104,21 @@ pub struct TipChange {
     pub disconnected: Vec<Arc<HeaderNode>>,
     /// Blocks that joined it, upwards.
     pub connected: Vec<Arc<HeaderNode>>,
-    /// Transfers that are pending again.
+    /// Transfers that are pending now and were not before: those of blocks that left, and early
+    /// ones whose turn has come.
     pub returned: Vec<Txid>,
     /// Transfers that were pending, or in a block that left, and can no longer be mined, with the
     /// reason where it is known.
     pub dropped: Vec<(CheckedTransfer, Option<PoolError>)>,
+}
+
+impl TipChange {
+    /// Adds a change that follows this one and only connects blocks.
+    fn add(&mut self, next: Self) {
+        self.connected.extend(next.connected);
+        self.returned.extend(next.returned);
+        self.dropped.extend(next.dropped);
+    }
 }
 
 /// The state after a branch, built aside.
@@ -139,16 +149,14 @@ enum Failure {
     Store(AcceptError),
 }
 
-impl From<BodiesError> for Failure {
-    fn from(error: BodiesError) -> Self {
-        Self::Store(error.into())
+impl From<AcceptError> for Failure {
+    fn from(error: AcceptError) -> Self {
+        Self::Store(error)
     }
 }
 
-impl From<BlockError> for Failure {
-    fn from(error: BlockError) -> Self {
-        Self::Store(error.into())
-    }
+fn bytes_of(transfers: Option<&Vec<CheckedTransfer>>) -> usize {
+    transfers.into_iter().flatten().map(|transfer| transfer.transfer().size()).sum()
 }
 
 impl Chain {
@@ -185,8 +193,8 @@ impl Chain {
     /// heaviest branch whose bodies are all here the best chain.
     ///
     /// # Errors
-    /// An unknown or invalid parent, or the rule that the block breaks. The best chain is then as
-    /// it was.
+    /// An unknown or invalid parent, or the rule that the block breaks: the best chain is then as
+    /// it was. If the store fails, all is as it was.
     pub fn accept_block(
         &mut self,
         block: &CheckedBlock,
@@ -210,6 +218,22 @@ impl Chain {
     }
 
     fn accept(
+        &mut self,
+        block: &CheckedBlock,
+        now: Now,
+        bodies: &mut dyn Bodies,
+        keep: Keep,
+    ) -> Result<Accepted, AcceptError> {
+        let before = self.clone();
+        let decided = self.decide(block, now, bodies, keep);
+        if let Err(AcceptError::Bodies(_) | AcceptError::Damaged(_)) = decided {
+            // The failure is the store's, not the block's, and may have come half-way.
+            *self = before;
+        }
+        decided
+    }
+
+    fn decide(
         &mut self,
         block: &CheckedBlock,
         now: Now,
@@ -250,29 +274,31 @@ impl Chain {
         }
         candidate.bodies.push(bodies.keep(block)?);
         let change = self.take_over(candidate, now);
-        // Blocks that came before their parent may follow.
-        match self.heaviest_ready_above(node) {
-            Some(tip) => self.follow(change, &tip, now, bodies),
-            None => Ok(Accepted::Best(Arc::new(change))),
-        }
+        self.follow(change, node, now, bodies)
     }
 
-    /// Connects what was waiting for the block just connected; its failure is not the block's.
+    /// Connects the blocks that came before their parent `node`, now the tip. If one of them turns
+    /// out invalid, that is not the parent's failure, and the next heaviest branch is tried.
     fn follow(
         &mut self,
         mut change: TipChange,
-        tip: &Arc<HeaderNode>,
+        node: &Arc<HeaderNode>,
         now: Now,
         bodies: &dyn Bodies,
     ) -> Result<Accepted, AcceptError> {
-        match self.build(tip, bodies) {
-            Ok(candidate) => {
-                let more = self.take_over(candidate, now);
-                change.connected.extend(more.connected);
-                change.dropped.extend(more.dropped);
+        while let Some(tip) = self.heaviest_ready_above(node) {
+            match self.build(&tip, bodies) {
+                Ok(candidate) => {
+                    change.dropped.retain(|(t, _)| !candidate.confirmed.contains(&t.id()));
+                    let more = self.take_over(candidate, now);
+                    debug_assert!(more.disconnected.is_empty());
+                    change.add(more);
+                    change.returned.retain(|id| self.pool.get(id).is_some());
+                    break;
+                }
+                Err(Failure::Invalid(bad, _)) => self.forget_invalid(&bad),
+                Err(Failure::Store(error)) => return Err(error),
             }
-            Err(Failure::Invalid(bad, _)) => self.forget_invalid(&bad),
-            Err(Failure::Store(error)) => return Err(error),
         }
         Ok(Accepted::Best(Arc::new(change)))
     }
@@ -313,24 +339,9 @@ impl Chain {
     fn is_worth_keeping(&self, node: &HeaderNode) -> bool {
         let depth = Height(self.height().0.saturating_sub(SIDE_DEPTH_MAX));
         let back = self.headers.at(depth).map_or(Work::ZERO, |node| node.total_work);
+        let more_than_the_tip = self.tip().total_work + Work::new(U256::from(1));
         let room = self.side_bytes < SIDE_BYTES_MAX;
-        if room && node.total_work >= back {
-            return true;
-        }
-        let branch_work = self.branch_work(node);
-        branch_work > self.tip().total_work || (room && branch_work >= back)
-    }
-
-    /// The work of the heaviest header branch that goes through `node`.
-    fn branch_work(&self, node: &HeaderNode) -> Work {
-        let (mut most, mut open) = (node.total_work, vec![node.hash]);
-        while let Some(hash) = open.pop() {
-            for child in self.headers.side_children(&hash) {
-                most = most.max(self.headers.get(&child).map_or(most, |node| node.total_work));
-                open.push(child);
-            }
-        }
-        most
+        self.headers.is_on_branch_of(node, if room { back } else { more_than_the_tip })
     }
 
     fn keep_side(&mut self, node: &Arc<HeaderNode>, body: BodyRef, size: usize) {
@@ -347,7 +358,7 @@ impl Chain {
             || self.side_bodies.get(hash).is_some_and(|side| side.ready)
     }
 
-    /// Marks the kept bodies above a ready block as ready; returns the heaviest.
+    /// Marks the kept bodies above a ready block as ready; returns the heaviest, seen first.
     fn mark_ready_above(&mut self, node: &Arc<HeaderNode>) -> Option<Arc<HeaderNode>> {
         let (mut heaviest, mut open) = (None::<Arc<HeaderNode>>, vec![node.hash]);
         while let Some(hash) = open.pop() {
@@ -356,7 +367,7 @@ impl Chain {
                 side.ready = true;
                 open.push(child);
                 let Some(child) = self.headers.get(&child) else { continue };
-                if heaviest.as_ref().is_none_or(|most| child.total_work > most.total_work) {
+                if heaviest.as_ref().is_none_or(|most| child.rank() > most.rank()) {
                     heaviest = Some(child.clone());
                 }
             }
@@ -383,14 +394,15 @@ impl Chain {
         ready
             .filter_map(|(hash, _)| self.headers.get(hash))
             .filter(|node| node.total_work > own)
-            .max_by_key(|node| node.total_work)
+            .max_by_key(|node| node.rank())
             .cloned()
     }
 
     /// Remembers a block as invalid and forgets it with all that stands on it.
     fn forget_invalid(&mut self, node: &HeaderNode) {
         debug_assert!(!self.headers.is_best(node));
-        for hash in self.headers.remove_branch(node) {
+        // The block itself last, so that those upon it, however many, do not crowd it out.
+        for hash in self.headers.remove_branch(node).into_iter().rev() {
             self.invalid.insert(hash);
             self.forget_side_body(&hash);
         }
@@ -425,12 +437,27 @@ impl Chain {
         self.disconnect_to_fork(&mut candidate, bodies)?;
         for node in &branch {
             let side = self.side_bodies.get(&node.hash).expect("a ready branch has its bodies");
-            let block = check_block(bodies.read(side.body)?, &self.params, &Signatures::Trust)?;
+            let block = self.read_body(node, side.body, bodies)?;
             self.connect(&mut candidate, node, &block)
                 .map_err(|error| Failure::Invalid(node.clone(), error))?;
             candidate.bodies.push(side.body);
         }
         Ok(candidate)
+    }
+
+    /// Reads a kept body, and sees that it is what was kept.
+    fn read_body(
+        &self,
+        node: &HeaderNode,
+        body: BodyRef,
+        bodies: &dyn Bodies,
+    ) -> Result<CheckedBlock, AcceptError> {
+        let block = check_block(bodies.read(body)?, &self.params, &Signatures::Trust)?;
+        if block.hash() == node.hash {
+            return Ok(block);
+        }
+        let (expected, got) = (node.hash, block.hash());
+        Err(BodiesError(format!("expected the body of block {expected}, read {got}")).into())
     }
 
     /// Takes the blocks above the fork off the candidate's accounts and history.
@@ -445,21 +472,21 @@ impl Chain {
         for height in (candidate.fork.height.0 + 1..=self.height().0).rev().map(Height) {
             let best = self.block_at(height).expect("heights up to the tip have a block");
             let body = best.body.expect("only genesis has no body");
-            let block = check_block(bodies.read(body)?, &self.params, &Signatures::Trust)?;
+            let block = self.read_body(&best.node, body, bodies)?;
             let account = |key: &PublicKey| {
                 undone.get(key).copied().unwrap_or_else(|| self.accounts.get(key))
             };
             let changes = disconnect_block(block.block(), &account)
-                .map_err(|error| Failure::Invalid(best.node.clone(), error))?;
+                .expect("a block that was connected can be undone");
             undone.extend(changes);
             roots = Some(block.block().roots);
             candidate.disconnected.push(best.node);
             candidate.disconnected_sizes.push(block.block().size());
-            bytes += block.block().size();
             returned.push_front(block.checked_transfers().collect());
+            bytes += bytes_of(returned.front());
             while bytes > RETURNED_BYTES_MAX && returned.len() > 1 {
-                let highest = returned.pop_back().unwrap_or_default();
-                bytes -= highest.iter().map(|t| t.transfer().size()).sum::<usize>().min(bytes);
+                bytes -= bytes_of(returned.back());
+                returned.pop_back();
             }
         }
         candidate.touched.extend(undone.keys());
@@ -540,19 +567,59 @@ impl Chain {
             again.sort_by_key(|t| (t.transfer().sender, t.transfer().nonce));
         }
         let accounts = self.accounts.clone();
-        let context = super::pool::PoolContext {
+        let context = PoolContext {
             accounts: &accounts,
             next_height: self.height().next(),
             now: now.monotonic,
         };
-        let gone = self.pool.settle(touched, &|id| confirmed.contains(id), context);
-        change.dropped = gone.iter().map(|pending| (pending.transfer.clone(), None)).collect();
-        for transfer in again.into_iter().filter(|t| !confirmed.contains(&t.id())) {
+        let settled = self.pool.settle(touched, &|id| confirmed.contains(id), context);
+        change.dropped = settled.dropped.iter().map(|p| (p.transfer.clone(), None)).collect();
+        change.returned = settled.promoted;
+        let again = again.into_iter().filter(|t| !confirmed.contains(&t.id()));
+        let again: Vec<_> = again.filter_map(|t| self.return_to_pool(t, change, context)).collect();
+        change.returned.retain(|id| self.pool.get(id).is_some());
+        // One that came later may have thrown out one that came before.
+        let evicted = again.into_iter().filter(|t| self.pool.get(&t.id()).is_none());
+        change.dropped.extend(evicted.map(|transfer| (transfer, None)));
+    }
+
+    /// Gives the transfer back if it is pending now.
+    fn return_to_pool(
+        &mut self,
+        transfer: CheckedTransfer,
+        change: &mut TipChange,
+        context: PoolContext<'_>,
+    ) -> Option<CheckedTransfer> {
+        let (sender, got) = (transfer.transfer().sender, transfer.transfer().nonce);
+        let expected = self.pool.next_nonce(&sender, self.account(&sender));
+        // One whose predecessor is lost does not wait for it: its sender has to know.
+        let error = if got > expected {
+            PoolError::NonceTooFar { expected, got }
+        } else {
             match self.pool.admit(transfer.clone(), context) {
-                Ok(_) => change.returned.push(transfer.id()),
-                Err(PoolError::AlreadyKnown(_)) => {}
-                Err(error) => change.dropped.push((transfer, Some(error))),
+                Ok(Admitted::Pending { added, .. }) => {
+                    change.returned.extend(added);
+                    return Some(transfer);
+                }
+                Ok(Admitted::Waiting) | Err(PoolError::AlreadyKnown(_)) => return None,
+                Err(error) => error,
             }
+        };
+        change.dropped.push((transfer, Some(error)));
+        None
+    }
+
+    /// Remembers a block as invalid whose header is sound, and whose body, the very one that the
+    /// header commits to, breaks a rule that needs no chain
+    /// ([`BlockError::is_final`]). Without it, the body would be asked for, and its signatures
+    /// verified, again and again.
+    pub fn refuse_block(&mut self, header: &Header, now: Now) {
+        // Only a header with its whole proof of work takes a place in the memory.
+        if let Ok(node) = self.accept_header(header, now)
+            && !self.headers.is_best(&node)
+            && self.body_of(&node.hash).is_none()
+        {
+            self.forget_invalid(&node);
         }
     }
 
@@ -566,7 +633,7 @@ impl Chain {
         now: Now,
     ) -> Result<Admitted, PoolError> {
         let accounts = self.accounts.clone();
-        let context = super::pool::PoolContext {
+        let context = PoolContext {
             accounts: &accounts,
             next_height: self.height().next(),
             now: now.monotonic,

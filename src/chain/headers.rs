@@ -9,6 +9,7 @@
 use crate::consensus::connect::ParentFacts;
 use crate::primitives::{BlockHash, Header, Height, Work};
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Headers off the best chain that are kept at most, about 20 MB; when there are more, the tip of
@@ -37,7 +38,7 @@ pub struct HeaderNode {
 
 impl HeaderNode {
     /// Orders tips: more work first, and on equal work the one seen first.
-    fn rank(&self) -> (Work, Reverse<u64>, BlockHash) {
+    pub(super) fn rank(&self) -> (Work, Reverse<u64>, BlockHash) {
         (self.total_work, Reverse(self.arrival), self.hash)
     }
 }
@@ -193,6 +194,48 @@ impl HeaderTree {
         }
         branch.reverse();
         (at, branch)
+    }
+
+    /// The headers from the best chain, or from one that was `seen` before, to `node`, upwards;
+    /// they are then seen. Over any number of nodes no header is thus looked at twice.
+    pub fn unseen_branch_to(
+        &self,
+        node: &Arc<HeaderNode>,
+        seen: &mut HashSet<BlockHash>,
+    ) -> Vec<Arc<HeaderNode>> {
+        let mut branch = Vec::new();
+        let mut at = node.clone();
+        while !self.is_best(&at) && seen.insert(at.hash) {
+            let parent = self.parent(&at).expect("genesis is on the best chain").clone();
+            branch.push(std::mem::replace(&mut at, parent));
+        }
+        branch.reverse();
+        branch
+    }
+
+    /// Whether `node`, which is off the best chain, lies on a branch with at least `least` work.
+    /// Looks only at branches that have so much, each header once: cheap branches, of which there
+    /// may be many, cost nothing.
+    pub fn is_on_branch_of(&self, node: &HeaderNode, least: Work) -> bool {
+        let mut seen = HashSet::new();
+        let tips = self.tips.iter().rev().take_while(|(work, ..)| *work >= least);
+        node.total_work >= least
+            || tips
+                .filter_map(|(_, _, hash)| self.get(hash))
+                .any(|tip| self.stands_on(tip, node, &mut seen))
+    }
+
+    fn stands_on(
+        &self,
+        tip: &Arc<HeaderNode>,
+        node: &HeaderNode,
+        seen: &mut HashSet<BlockHash>,
+    ) -> bool {
+        let mut at = tip;
+        while at.height > node.height && !self.is_best(at) && seen.insert(at.hash) {
+            at = self.parent(at).expect("genesis is on the best chain");
+        }
+        at.hash == node.hash
     }
 
     /// Makes `branch` follow `fork` as the best chain; what followed it before becomes a side

@@ -159,6 +159,15 @@ pub enum Admitted {
     Waiting,
 }
 
+/// What a new tip did to the pool.
+#[derive(Debug)]
+pub struct Settled {
+    /// Early transfers that are pending now.
+    pub promoted: Vec<Txid>,
+    /// Transfers that were pending and can no longer be mined.
+    pub dropped: Vec<Arc<Pending>>,
+}
+
 /// Where a transfer would go.
 enum Place {
     Next,
@@ -266,7 +275,7 @@ impl Pool {
         if old.is_none() && self.index.count_of(&sender) >= PER_SENDER_MAX {
             return Err(PoolError::SenderFull);
         }
-        self.check_room(transfer)?;
+        self.check_room(transfer, old.as_deref())?;
         Ok(old.map_or(Place::Next, Place::Replace))
     }
 
@@ -309,29 +318,30 @@ impl Pool {
         }
     }
 
-    /// When the pool is full, only a transfer that pays more than the cheapest may come in; and one
-    /// whose own predecessor is the cheapest would be thrown out with it.
-    fn check_room(&self, transfer: &Transfer) -> Result<(), PoolError> {
-        if self.index.bytes() + transfer.size() <= self.bytes_max {
-            return Ok(());
-        }
-        match self.index.cheapest() {
-            Some(cheapest)
-                if FeeRate::of(transfer) > cheapest.rate()
-                    && cheapest.transfer().sender != transfer.sender =>
-            {
-                Ok(())
+    /// When the pool is full, a transfer may come in only if those that pay less make room enough,
+    /// and none of them is its own predecessor: or it would be thrown out with them.
+    fn check_room(&self, transfer: &Transfer, old: Option<&Pending>) -> Result<(), PoolError> {
+        let (rate, freed) = (FeeRate::of(transfer), old.map_or(0, |old| old.transfer().size()));
+        let needed = self.index.bytes() - freed + transfer.size();
+        let mut excess = needed.saturating_sub(self.bytes_max);
+        let others = self.index.cheapest_first();
+        for cheap in others.filter(|cheap| old.is_none_or(|old| old.id() != cheap.id())) {
+            if excess == 0 {
+                break;
             }
-            cheapest => Err(PoolError::PoolFull {
-                lowest: cheapest.map_or_else(|| FeeRate::of(transfer), |pending| pending.rate()),
-            }),
+            if cheap.rate() >= rate || cheap.transfer().sender == transfer.sender {
+                return Err(PoolError::PoolFull { lowest: cheap.rate() });
+            }
+            excess = excess.saturating_sub(cheap.transfer().size());
         }
+        if excess == 0 { Ok(()) } else { Err(PoolError::PoolFull { lowest: rate }) }
     }
 
     /// Throws out the cheapest transfers, each with its sender's later ones, until the rest fits.
     fn shrink(&mut self) {
         while self.index.bytes() > self.bytes_max {
-            let cheapest = self.index.cheapest().expect("bytes are of transfers").clone();
+            let cheapest = self.index.cheapest_first().next();
+            let cheapest = cheapest.expect("bytes are of transfers").clone();
             self.index.remove_from(&cheapest.transfer().sender, cheapest.transfer().nonce);
         }
     }
@@ -366,25 +376,27 @@ impl Pool {
     }
 
     /// Brings the pool in line with a new tip: `touched` are the accounts that have changed, and
-    /// `confirmed` tells which transfers are now in the chain. Returns the transfers that were
-    /// dropped because they can no longer be mined.
+    /// `confirmed` tells which transfers are now in the chain.
     pub fn settle(
         &mut self,
         touched: impl IntoIterator<Item = PublicKey>,
         confirmed: &dyn Fn(&Txid) -> bool,
         context: PoolContext<'_>,
-    ) -> Vec<Arc<Pending>> {
+    ) -> Settled {
+        let touched: Vec<_> = touched.into_iter().collect();
         let mut dropped = Vec::new();
-        for sender in touched {
-            let account = context.account(&sender);
-            dropped.extend(self.index.remove_below(&sender, account.nonce));
-            dropped.extend(self.index.remove_unaffordable(&sender, account.balance));
-            self.drop_early_below(sender, account.nonce);
-            self.promote(sender, context);
+        for sender in &touched {
+            let account = context.account(sender);
+            dropped.extend(self.index.remove_below(sender, account.nonce));
+            dropped.extend(self.index.remove_unaffordable(sender, account.balance));
+            self.drop_early_below(*sender, account.nonce);
         }
+        // After the confirmed ones, which may have been mined at the last moment; before any
+        // early one that would come to stand upon an expired one.
         dropped.extend(self.index.remove_expired(context.next_height));
         dropped.retain(|pending| !confirmed(&pending.id()));
-        dropped
+        let promoted = touched.into_iter().flat_map(|sender| self.promote(sender, context));
+        Settled { promoted: promoted.collect(), dropped }
     }
 
     /// Takes all pending transfers of `senders` out, in nonce order, so that they can be admitted

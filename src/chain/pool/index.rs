@@ -228,9 +228,9 @@ impl Index {
         queue.transfers.into_iter().map(|(_, pending)| pending)
     }
 
-    /// The transfer that is mined last, and so gives way first.
-    pub(super) fn cheapest(&self) -> Option<&Arc<Pending>> {
-        self.by_priority.get_min().map(|(_, pending)| pending)
+    /// The transfers in the order in which they give way: what is mined last goes first.
+    pub(super) fn cheapest_first(&self) -> impl Iterator<Item = &Arc<Pending>> {
+        self.by_priority.values()
     }
 
     pub(super) fn contains(&self, id: &Txid) -> bool {
