@@ -20,5 +20,7 @@ pub mod runtime;
 pub mod storage;
 #[cfg(test)]
 mod test_vectors;
+#[doc(hidden)]
+pub mod testkit;
 pub mod wallet;
 pub mod wire;

@@ -15,6 +15,8 @@ pub mod headers;
 pub mod history;
 pub mod pool;
 pub mod template;
+#[cfg(test)]
+mod tests;
 
 use crate::consensus::check::CheckedBlock;
 use crate::consensus::connect::{ParentFacts, ParentState};
@@ -26,6 +28,7 @@ use accounts::AccountTree;
 use headers::{HeaderNode, HeaderTree};
 use history::{History, LeafData};
 use pool::{Pool, PoolContext};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -226,19 +229,17 @@ impl Chain {
     /// Blocks that would make the best chain heavier and whose bodies are not here: at most
     /// `count`, those of the heaviest branch first, each branch upwards.
     pub fn missing_bodies(&self, count: usize) -> Vec<Arc<HeaderNode>> {
-        let mut missing: Vec<Arc<HeaderNode>> = Vec::new();
+        let (mut missing, mut seen) = (Vec::new(), HashSet::new());
         for tip in self.headers.heavier_tips() {
-            let (_, branch) = self.headers.branch_to(tip);
-            for node in branch {
-                if missing.len() >= count {
-                    return missing;
-                }
-                let listed = missing.iter().any(|known| known.hash == node.hash);
-                if !listed && !self.side_bodies.contains_key(&node.hash) {
-                    missing.push(node);
-                }
+            if missing.len() >= count {
+                break;
             }
+            let branch = self.headers.unseen_branch_to(tip, &mut seen);
+            missing.extend(
+                branch.into_iter().filter(|node| !self.side_bodies.contains_key(&node.hash)),
+            );
         }
+        missing.truncate(count);
         missing
     }
 
