@@ -1,0 +1,325 @@
+//! Starts real nodes, talks to them as a client would, and waits on conditions.
+
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long a condition may take to become true: generous, because machines are shared.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// How a node is started. Everything has a default; see [`Start::node`].
+#[derive(Clone, Debug)]
+pub struct Start {
+    network: &'static str,
+    port: u16,
+    flags: Vec<String>,
+}
+
+impl Default for Start {
+    fn default() -> Self {
+        Self { network: "dev", port: 0, flags: Vec::new() }
+    }
+}
+
+impl Start {
+    /// A node of this network, `dev` unless said otherwise.
+    pub fn network(mut self, network: &'static str) -> Self {
+        self.network = network;
+        self
+    }
+
+    /// A node on this port, a free one unless said otherwise.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// One more word on the command line.
+    pub fn flag(mut self, flag: impl Into<String>) -> Self {
+        self.flags.push(flag.into());
+        self
+    }
+
+    /// Starts a node in a new directory and waits until it answers.
+    pub fn node(self) -> Node {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().to_owned();
+        let mut node = self.node_in(&path);
+        node.dir = Some(dir);
+        node
+    }
+
+    /// Starts a node in `dir`, which outlives it, and waits until it answers.
+    pub fn node_in(self, dir: &Path) -> Node {
+        let mut child = self.command(dir).spawn().expect("the program starts");
+        let stdout = child.stdout.take().expect("stdout is piped");
+        match address_from(stdout) {
+            Some(port) => Node { child, port, dir: None, path: dir.to_owned(), start: self },
+            None => {
+                let status = child.wait().expect("the program ends");
+                panic!("the node did not start ({status}); its log: {}", log_of(dir));
+            }
+        }
+    }
+
+    /// Starts the program where it is expected to end by itself; returns its status and all that
+    /// it wrote to standard error.
+    pub fn fails_in(self, dir: &Path) -> (ExitStatus, String) {
+        let mut command = self.command(dir);
+        let output = command.stderr(Stdio::piped()).output().expect("the program starts");
+        (output.status, String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    fn command(&self, dir: &Path) -> Command {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(dir.join("stderr.log"))
+            .expect("a log file");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_farthing"));
+        command
+            .args(["--port", &self.port.to_string(), "--network", self.network])
+            .args(["--data-dir".as_ref(), dir.as_os_str()])
+            .args(&self.flags)
+            .current_dir(dir)
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log);
+        command
+    }
+}
+
+/// The port in the first line that names the wallet page; `None` if the program ends without one.
+fn address_from(stdout: ChildStdout) -> Option<u16> {
+    let (found, port) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if let Some((_, rest)) = line.split_once("http://") {
+                let address = rest.split('/').next().unwrap_or_default();
+                let port = address.rsplit(':').next().and_then(|port| port.parse().ok());
+                // The receiver has what it waited for once the first address is sent.
+                let _ = found.send(port);
+            }
+        }
+    });
+    port.recv_timeout(DEADLINE).ok().flatten()
+}
+
+fn log_of(dir: &Path) -> String {
+    std::fs::read_to_string(dir.join("stderr.log")).unwrap_or_default()
+}
+
+/// A running node; killed when dropped.
+pub struct Node {
+    child: Child,
+    /// The port it listens on.
+    pub port: u16,
+    dir: Option<TempDir>,
+    path: PathBuf,
+    start: Start,
+}
+
+impl Node {
+    /// A node of the `dev` network in a new directory.
+    pub fn dev() -> Self {
+        Start::default().node()
+    }
+
+    /// `127.0.0.1:port`, as peers name it.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The directory of its files.
+    pub fn dir(&self) -> &Path {
+        &self.path
+    }
+
+    /// One of its files, such as `blockchain`.
+    pub fn file(&self, what: &str) -> PathBuf {
+        self.path.join(format!("{what}-{}.txt", self.port))
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        log_of(&self.path)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills it as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the process can be killed");
+        self.child.wait().expect("the process ends");
+    }
+
+    /// Ends it as Ctrl-C does and returns its status.
+    pub fn stop(&mut self) -> ExitStatus {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+        self.wait_for_end()
+    }
+
+    /// Waits until the process has ended.
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        wait("the process to end", || self.child.try_wait().expect("it can be waited for"))
+    }
+
+    /// Starts it again after it was killed or stopped: same directory, same port.
+    pub fn restart(&mut self) {
+        let start = Start { port: self.port, ..self.start.clone() };
+        let mut again = start.node_in(&self.path);
+        again.dir = self.dir.take();
+        *self = again;
+    }
+
+    /// A request without a body.
+    pub fn call(&self, method: &str, path: &str) -> Answer {
+        self.request(method, path, None)
+    }
+
+    /// `GET path`.
+    pub fn get(&self, path: &str) -> Answer {
+        self.request("GET", path, None)
+    }
+
+    /// `POST path` with a JSON body.
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        self.request("POST", path, Some(body.to_string()))
+    }
+
+    /// Any request; a body is sent as JSON.
+    pub fn request(&self, method: &str, path: &str, body: Option<String>) -> Answer {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(DEADLINE * 2))
+            .proxy(None)
+            .build()
+            .into();
+        let url = format!("http://{}{path}", self.address());
+        let request = ureq::http::Request::builder().method(method).uri(url);
+        let response = match body {
+            Some(body) => agent.run(
+                request.header("content-type", "application/json").body(body).expect("a request"),
+            ),
+            None => agent.run(request.body(()).expect("a request")),
+        };
+        let mut response = response.unwrap_or_else(|error| {
+            panic!("{method} {path} failed: {error}; the node's log: {}", self.log())
+        });
+        let status = response.status().as_u16();
+        let text = response.body_mut().with_config().limit(1 << 30).read_to_string();
+        Answer { status, text: text.expect("an answer in UTF-8") }
+    }
+
+    /// Creates a wallet and returns its address.
+    pub fn create_wallet(&self) -> String {
+        let answer = self.call("POST", "/wallet").expect(201);
+        answer["public_key"].as_str().expect("an address").to_owned()
+    }
+
+    /// Mines one block and returns it.
+    pub fn mine(&self) -> Value {
+        self.call("POST", "/mine").expect(201)["block"].clone()
+    }
+
+    /// Pays `amount` coins (a JSON number) to `recipient`.
+    pub fn send(&self, recipient: &str, amount: Value) -> Value {
+        self.post("/transaction", &json!({"recipient": recipient, "amount": amount})).expect(201)
+    }
+
+    /// Adds a peer.
+    pub fn add_peer(&self, peer: &Node) {
+        self.post("/node", &json!({"node": peer.address()})).expect(201);
+    }
+
+    /// What the wallet can spend, in coins.
+    pub fn funds(&self) -> f64 {
+        self.get("/balance").expect(200)["funds"].as_f64().expect("a number")
+    }
+
+    /// `GET /status`.
+    pub fn status(&self) -> Value {
+        self.get("/status").expect(200)
+    }
+
+    /// The hash of its tip.
+    pub fn tip(&self) -> String {
+        self.status()["tip"].as_str().expect("a hash").to_owned()
+    }
+
+    /// The height of its tip.
+    pub fn height(&self) -> u64 {
+        self.status()["height"].as_u64().expect("a number")
+    }
+
+    /// The ids of its open transactions.
+    pub fn open_transactions(&self) -> Vec<String> {
+        let list = self.get("/transactions").expect(200);
+        let ids = list.as_array().expect("an array").iter();
+        ids.map(|one| one["id"].as_str().expect("an id").to_owned()).collect()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A status and a text.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON, if the status is the expected one.
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        self.json()
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
+    }
+
+    /// The stable code of a failure.
+    pub fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// Waits until `condition` gives something.
+pub fn wait<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(start.elapsed() < DEADLINE, "waited {DEADLINE:?} in vain for {what}");
+        thread::yield_now();
+        // Not for a time that a test needs, only so as not to take the cores from the nodes.
+        thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// Waits until `condition` holds.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    wait(what, || condition().then_some(()));
+}

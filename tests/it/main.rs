@@ -1,0 +1,6 @@
+//! Integration tests: real processes, real sockets, real files.
+//!
+//! Each test starts nodes on free ports in directories of its own and waits on conditions with a
+//! deadline, never for a time.
+
+mod harness;
