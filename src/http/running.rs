@@ -56,9 +56,13 @@ impl StartError {
     }
 }
 
-/// The HTTP interface before it runs.
-#[derive(Clone, Copy, Debug)]
-pub struct HttpServer;
+/// The HTTP interface before it runs: it has its port, which names the node's files, and answers
+/// nobody yet.
+#[derive(Debug)]
+pub struct HttpServer {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+}
 
 /// The running HTTP interface; [`Running::stop`] ends it.
 pub struct Running {
@@ -72,21 +76,35 @@ pub struct Running {
 }
 
 impl HttpServer {
-    /// Starts listening and answering with these routes.
+    /// Takes the port; 0 takes a free one.
     ///
     /// # Errors
-    /// When the port is in use or a part cannot be started; nothing is left behind then.
+    /// When the port is in use or the address is not to be had.
+    pub fn bind(address: SocketAddr) -> Result<Self, StartError> {
+        let listener = listen(address)?;
+        let local_addr =
+            listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
+        Ok(Self { listener, local_addr })
+    }
+
+    /// Where it will answer.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Starts answering with these routes.
+    ///
+    /// # Errors
+    /// When a part cannot be started; nothing is left behind then.
     pub fn start<C: Send + Sync + 'static>(
+        self,
         settings: Settings,
         routes: &'static [Route<C>],
         context: Arc<C>,
         spawner: &Spawner,
     ) -> Result<Running, StartError> {
+        let Self { listener, local_addr } = self;
         let limits = settings.limits.clone().within(raise_descriptors());
-        let address = SocketAddr::new(settings.bind, settings.port);
-        let listener = listen(address)?;
-        let local_addr =
-            listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
         let calls = lanes::calls(&limits);
         let server = Server::start(routes, context, &calls, spawner).map_err(StartError::Server)?;
         let lanes = match lanes::Lanes::open(&server.path(), &limits, calls) {

@@ -4,7 +4,6 @@
 
 use super::door::live::LiveCall;
 use crossbeam_channel::Sender;
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 /// A request head: line and fields. The value other nodes and servers use; ours are about 300 bytes.
@@ -135,12 +134,8 @@ impl Limits {
 }
 
 /// What the interface is started with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// The address to listen on.
-    pub bind: IpAddr,
-    /// The port to listen on; 0 for any free one.
-    pub port: u16,
     /// Host names beside the loopback ones under which the operator may reach the node, with or without port.
     pub allowed_hosts: Vec<String>,
     /// Pages of other origins, `scheme://host[:port]`, that may work with this node.
@@ -151,18 +146,4 @@ pub struct Settings {
     pub limits: Limits,
     /// Where the sockets of [`super::routes::Lane::Live`] go; without it such routes are answered 503.
     pub live: Option<Sender<LiveCall>>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            bind: Ipv4Addr::LOCALHOST.into(),
-            port: 5000,
-            allowed_hosts: Vec::new(),
-            allowed_origins: Vec::new(),
-            token: String::new(),
-            limits: Limits::default(),
-            live: None,
-        }
-    }
 }

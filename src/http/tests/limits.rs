@@ -1,11 +1,8 @@
 //! Slow, greedy and rude clients.
 
-use super::{Client, HttpServer, Limits, ROUTES, Toy, World};
-use crate::http::{Settings, StartError};
-use crate::runtime::Spawner;
-use crossbeam_channel::unbounded;
+use super::{Client, HttpServer, Limits, World};
+use crate::http::StartError;
 use std::net::Shutdown;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const GET: &str = "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -187,10 +184,7 @@ fn bytes_out_are_rated() {
 #[test]
 fn a_busy_port_is_an_error_by_value() {
     let world = World::new();
-    let (sender, release) = (unbounded().0, unbounded().1);
-    let settings = Settings { port: world.address.port(), ..Settings::default() };
-    let toy = Arc::new(Toy { events: sender, release, produced: Arc::default() });
-    let error = HttpServer::start(settings, &ROUTES, toy, &Spawner::new()).err().unwrap();
+    let error = HttpServer::bind(world.address).unwrap_err();
     assert!(matches!(error, StartError::PortInUse { address } if address == world.address));
     assert_eq!(error.code(), "port-in-use");
 }

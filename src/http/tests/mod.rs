@@ -14,7 +14,7 @@ use super::{
 use crate::runtime::Spawner;
 use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -154,7 +154,6 @@ impl World {
             produced: Arc::clone(&produced),
         };
         let settings = Settings {
-            port: 0,
             allowed_origins: vec!["https://wallet.example".to_owned()],
             token: TOKEN.to_owned(),
             limits,
@@ -162,7 +161,8 @@ impl World {
             ..Settings::default()
         };
         let spawner = Spawner::new();
-        let running = HttpServer::start(settings, &ROUTES, Arc::new(toy), &spawner).unwrap();
+        let server = HttpServer::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let running = server.start(settings, &ROUTES, Arc::new(toy), &spawner).unwrap();
         Self {
             address: running.local_addr,
             running: Some(running),
