@@ -18,7 +18,7 @@ use crate::primitives::{
 use crate::storage::{BlockReader, StoreError};
 use crate::wire::SendRequest;
 use arc_swap::ArcSwap;
-use crossbeam_channel::{SendTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,6 +122,22 @@ impl NodeHandle {
         self.ask(|reply| Command::Block { block, origin, reply })
     }
 
+    /// Hands blocks to the owner all at once, parents before children, so that they share its
+    /// turns and flushes; returns what became of each.
+    pub fn submit_all_checked(
+        &self,
+        blocks: Vec<(CheckedBlock, Origin)>,
+    ) -> Vec<Result<BlockOutcome, NodeError>> {
+        let sent: Vec<_> = blocks
+            .into_iter()
+            .map(|(block, origin)| self.send_command(|reply| Command::Block { block, origin, reply }))
+            .collect();
+        let wait = |sent: Result<Receiver<Result<_, _>>, _>| {
+            sent.and_then(|answer| answer.recv().map_err(|_| NodeError::Stopping)?)
+        };
+        sent.into_iter().map(wait).collect()
+    }
+
     /// Judges all of a block that needs no chain. Transfers of the pool are not verified again.
     ///
     /// # Errors
@@ -193,6 +209,14 @@ impl NodeHandle {
     }
 
     fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, NodeError> {
+        self.send_command(command)?.recv().map_err(|_| NodeError::Stopping)?
+    }
+
+    /// Sends a command; the reply comes on what is returned.
+    fn send_command<T>(
+        &self,
+        command: impl FnOnce(Reply<T>) -> Command,
+    ) -> Result<Receiver<Result<T, NodeError>>, NodeError> {
         let (reply, answer) = bounded(1);
         self.commands.send_timeout(command(reply), QUEUE_WAIT_MAX).map_err(
             |error| match error {
@@ -200,7 +224,7 @@ impl NodeHandle {
                 SendTimeoutError::Disconnected(_) => NodeError::Stopping,
             },
         )?;
-        answer.recv().map_err(|_| NodeError::Stopping)?
+        Ok(answer)
     }
 }
 

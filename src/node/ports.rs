@@ -142,6 +142,14 @@ pub enum PeerError {
         /// Our version.
         ours: u32,
     },
+    /// It will not speak with this node, for a reason of its own.
+    #[error("{node} refuses this node: {reason}")]
+    Refused {
+        /// The peer.
+        node: String,
+        /// Its reason, a stranger's words, cut short and without control characters.
+        reason: String,
+    },
     /// It is this node.
     #[error("{0} is this node itself")]
     Myself(String),
@@ -162,6 +170,7 @@ impl PeerError {
         match self {
             Self::OtherChain { .. } => "other-chain",
             Self::OtherVersion { .. } => "other-version",
+            Self::Refused { .. } => "refused-by-peer",
             Self::Myself(_) => "own-address",
             Self::TooMany { .. } => "too-many-peers",
             Self::WouldReplace(_) => "would-replace",
@@ -196,20 +205,23 @@ pub trait PeerControl: Send + Sync {
     /// All peers that were added, in the order of their addresses.
     fn list(&self) -> Vec<PeerInfo>;
 
-    /// Adds a peer; adding one twice is harmless. It is greeted in the background. Returns a
-    /// warning to show if joining it may replace coins of this node's own.
+    /// Adds a peer; adding one twice is harmless. It is greeted at once, for two seconds at most;
+    /// if it does not answer, it is added all the same and tried again in the background. Returns
+    /// a warning to show if joining it replaces coins of this node's own.
     ///
     /// # Errors
-    /// This node's own address, or too many peers.
+    /// Another chain or version, this node's own address, or too many peers.
     fn add(&self, node: PeerAddress) -> Result<Option<String>, PeerError>;
 
-    /// Removes a peer, also one that is unknown.
+    /// Removes a peer, also one that is unknown. It does not come back until it is added again
+    /// here, whatever it says.
     fn remove(&self, node: &PeerAddress);
 
-    /// Answers a handshake from `client`, and takes the peer in if it can be reached.
+    /// Answers a handshake from `client`, and takes the peer in if it can be reached where it
+    /// says, if it was not removed here, and if there is room.
     ///
     /// # Errors
-    /// Another chain or version, this node itself, or too many peers.
+    /// Another chain or version, or this node itself.
     fn greet(&self, theirs: &Handshake, client: IpAddr) -> Result<Handshake, PeerError>;
 
     /// Tells that `from` has a block whose parent is unknown here; it is asked in the background.

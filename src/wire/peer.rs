@@ -180,6 +180,8 @@ pub struct PeerRecord {
     pub node: PeerAddress,
     /// Whether a person added it, so that it stays until a person removes it.
     pub manual: bool,
+    /// Whether a person removed it, so that it stays away until a person adds it again.
+    pub removed: bool,
     /// When it last answered; 0 if it never has.
     pub last_seen: UnixTime,
 }
@@ -191,6 +193,8 @@ struct RawPeerRecord<'a> {
     node: Field<'a>,
     #[serde(borrow)]
     manual: Field<'a>,
+    #[serde(borrow)]
+    removed: Field<'a>,
     #[serde(borrow)]
     last_seen: Field<'a>,
 }
@@ -205,14 +209,17 @@ impl PeerRecord {
         Ok(Self {
             node: raw.node.node("node")?,
             manual: raw.manual.truth("manual")?,
+            removed: raw.removed.truth("removed")?,
             last_seen: UnixTime(raw.last_seen.u32("last_seen")?),
         })
     }
 
-    /// `{"node","manual","last_seen"}`.
+    /// `{"node","manual","removed","last_seen"}`.
     pub fn to_json(&self) -> String {
-        let Self { node, manual, last_seen } = self;
-        format!(r#"{{"node":"{node}","manual":{manual},"last_seen":{last_seen}}}"#)
+        let Self { node, manual, removed, last_seen } = self;
+        format!(
+            r#"{{"node":"{node}","manual":{manual},"removed":{removed},"last_seen":{last_seen}}}"#
+        )
     }
 }
 
@@ -257,9 +264,12 @@ mod tests {
         }
 
         #[test]
-        fn a_peer_record_survives_its_line(manual in any::<bool>(), time in any::<u32>()) {
+        fn a_peer_record_survives_its_line(
+            (manual, removed) in any::<(bool, bool)>(),
+            time in any::<u32>(),
+        ) {
             let node = "[::1]:5000".parse().unwrap();
-            let record = PeerRecord { node, manual, last_seen: UnixTime(time) };
+            let record = PeerRecord { node, manual, removed, last_seen: UnixTime(time) };
             prop_assert_eq!(PeerRecord::from_json(&record.to_json()), Ok(record));
         }
     }
