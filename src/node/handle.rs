@@ -130,7 +130,9 @@ impl NodeHandle {
     ) -> Vec<Result<BlockOutcome, NodeError>> {
         let sent: Vec<_> = blocks
             .into_iter()
-            .map(|(block, origin)| self.send_command(|reply| Command::Block { block, origin, reply }))
+            .map(|(block, origin)| {
+                self.send_command(|reply| Command::Block { block, origin, reply })
+            })
             .collect();
         let wait = |sent: Result<Receiver<Result<_, _>>, _>| {
             sent.and_then(|answer| answer.recv().map_err(|_| NodeError::Stopping)?)
