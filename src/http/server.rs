@@ -32,7 +32,7 @@ const DIRECTORY_PREFIX: &str = "farthing-http-";
 /// The socket's name in it.
 const SOCKET_NAME: &str = "http.sock";
 
-/// A directory without a socket may belong to a node that is just starting; after this it does not.
+/// The age below which a directory may belong to a node that is just starting.
 const STARTING_TIME: Duration = Duration::from_secs(60);
 
 /// Directories tried before giving up; only nodes of the same process id can collide.
@@ -70,7 +70,7 @@ impl Server {
         calls: &Arc<Calls>,
         spawner: &Spawner,
     ) -> io::Result<Self> {
-        remove_stale(&std::env::temp_dir());
+        remove_stale(&std::env::temp_dir(), SystemTime::now());
         let directory = fresh_directory(&std::env::temp_dir())?;
         let tiny = tiny_http::Server::http_unix(&directory.join(SOCKET_NAME)).map_err(|error| {
             let _ = fs::remove_dir(&directory);
@@ -260,20 +260,17 @@ fn fresh_directory(parent: &Path) -> io::Result<PathBuf> {
     Err(ErrorKind::AlreadyExists.into())
 }
 
-/// Removes the directories of nodes that were killed: nobody listens on their sockets any more.
-fn remove_stale(parent: &Path) {
+/// Removes the directories of nodes that were killed: nobody listens on their sockets any more. A young one may
+/// belong to a node that is just starting, whose socket does not listen yet, so it is left for another time.
+fn remove_stale(parent: &Path, now: SystemTime) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         if !entry.file_name().to_string_lossy().starts_with(DIRECTORY_PREFIX) {
             continue;
         }
-        let is_stale = match UnixStream::connect(entry.path().join(SOCKET_NAME)) {
-            Ok(_) => false,
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => true,
-            Err(_) => entry.metadata().and_then(|data| data.modified()).is_ok_and(|made| {
-                SystemTime::now().duration_since(made).is_ok_and(|age| age > STARTING_TIME)
-            }),
-        };
-        if is_stale {
+        let made = entry.metadata().and_then(|data| data.modified());
+        let is_old =
+            made.is_ok_and(|made| now.duration_since(made).is_ok_and(|age| age > STARTING_TIME));
+        if is_old && UnixStream::connect(entry.path().join(SOCKET_NAME)).is_err() {
             remove(&entry.path());
         }
     }
@@ -287,9 +284,10 @@ fn remove(directory: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use super::{SOCKET_NAME, fresh_directory, remove_stale};
+    use super::{SOCKET_NAME, STARTING_TIME, fresh_directory, remove_stale};
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixListener;
+    use std::time::SystemTime;
 
     #[test]
     fn directories_are_private_and_only_stale_ones_are_removed() {
@@ -300,8 +298,12 @@ mod tests {
         let _listener = UnixListener::bind(alive.join(SOCKET_NAME)).unwrap();
         drop(UnixListener::bind(stale.join(SOCKET_NAME)).unwrap());
         std::fs::create_dir(parent.path().join("other")).unwrap();
-        remove_stale(parent.path());
-        let left = [alive, stale, starting, parent.path().join("other")].map(|path| path.exists());
-        assert_eq!(left, [true, false, true, true]);
+        let now = SystemTime::now();
+        let left =
+            || [&alive, &stale, &starting, &parent.path().join("other")].map(|path| path.exists());
+        remove_stale(parent.path(), now);
+        assert_eq!(left(), [true; 4]);
+        remove_stale(parent.path(), now + 2 * STARTING_TIME);
+        assert_eq!(left(), [true, false, false, true]);
     }
 }
