@@ -7,7 +7,7 @@ use super::error::WireError;
 use super::field::{Field, List, Optional, object};
 use super::list::elements;
 use super::shape::{self, Address, Embedded};
-use crate::primitives::{Amount, BlockHash, Height, PeerAddress, PublicKey, UnixTime, Work};
+use crate::primitives::{Amount, BlockHash, Height, PeerAddress, PublicKey, UnixTime};
 use serde::{Deserialize, Serialize};
 
 /// Nodes that are read from one answer at most, as Bitcoin's `MAX_ADDR_TO_SEND`.
@@ -178,28 +178,19 @@ pub struct Nodes {
 /// One node as `GET /nodes` shows it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Peer {
-    /// Where it is; `null` if nobody can connect to it.
-    #[serde(serialize_with = "shape::shown_or_null")]
-    pub node: Option<PeerAddress>,
+    /// Where it is.
+    #[serde(serialize_with = "shape::shown")]
+    pub node: PeerAddress,
     /// How it stands between us.
     pub state: PeerState,
-    /// Who found whom.
-    pub direction: PeerDirection,
     /// Its height, once it has said so.
     #[serde(serialize_with = "shape::number_or_null")]
     pub height: Option<Height>,
-    /// Its work, once it has said so.
-    #[serde(serialize_with = "shape::shown_or_null")]
-    pub work: Option<Work>,
-    /// When it last answered.
+    /// When it was last heard of.
     #[serde(serialize_with = "shape::number_or_null")]
     pub last_seen: Option<UnixTime>,
-    /// How often in a row it has not answered.
-    pub failures: u32,
-    /// Whether a person added it.
-    pub manual: bool,
-    /// What went wrong last.
-    pub error: Option<String>,
+    /// What went wrong last; empty if nothing did.
+    pub message: String,
 }
 
 /// How it stands between a node and a peer.
@@ -214,16 +205,6 @@ pub enum PeerState {
     Unreachable,
     /// It is of another chain, or has lied, and is refused for a while.
     Refused,
-}
-
-/// Who found whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PeerDirection {
-    /// We were told of it.
-    Outgoing,
-    /// It came to us.
-    Incoming,
 }
 
 #[derive(Deserialize)]
@@ -386,21 +367,16 @@ mod tests {
     fn the_nodes_of_a_peer_are_read_out_of_its_answer() {
         let node: PeerAddress = "localhost:5001".parse().unwrap();
         let peer = Peer {
-            node: Some(node.clone()),
+            node: node.clone(),
             state: PeerState::Connected,
-            direction: PeerDirection::Incoming,
             height: Some(Height(5)),
-            work: None,
             last_seen: None,
-            failures: 0,
-            manual: true,
-            error: None,
+            message: String::new(),
         };
         let text = to_json(&Nodes { all_nodes: vec![node.clone()], peers: vec![peer] });
         let expected = concat!(
             r#"{"all_nodes":["localhost:5001"],"peers":[{"node":"localhost:5001","#,
-            r#""state":"connected","direction":"incoming","height":5,"work":null,"#,
-            r#""last_seen":null,"failures":0,"manual":true,"error":null}]}"#
+            r#""state":"connected","height":5,"last_seen":null,"message":""}]}"#
         );
         assert_eq!(text, expected);
         assert_eq!(all_nodes_from_json(&text), Ok(vec![node]));

@@ -29,8 +29,8 @@ mod write;
 
 pub use answer::{
     AddressInfo, Balance, Done, Failure, Mined, NODES_MAX, NewWallet, NoWallet, Nodes,
-    NodesChanged, Peer, PeerDirection, PeerState, Resolved, Sent, TransactionInfo,
-    TransactionStatus, TransferTaken, Wallet, all_nodes_from_json,
+    NodesChanged, Peer, PeerState, Resolved, Sent, TransactionInfo, TransactionStatus,
+    TransferTaken, Wallet, all_nodes_from_json,
 };
 pub use block::{
     BLOCK_JSON_MAX, TRANSACTIONS_MAX, block_from_json, block_to_json, genesis_to_json,
