@@ -6,17 +6,24 @@
 //! handlers, [`running`] starts and stops it all.
 
 pub mod access;
+pub mod api;
 pub mod door;
+pub mod errors;
+pub mod handlers;
+pub mod live;
 pub mod message;
 pub mod routes;
 pub mod running;
 pub mod server;
 pub mod settings;
+pub mod table;
 
 #[cfg(test)]
 mod tests;
 
+pub use api::Api;
 pub use message::{Body, Cancelled, Headers, Method, Request, Response};
 pub use routes::{Class, Lane, Route, Table, handed_over};
 pub use running::{HttpServer, Running, StartError};
 pub use settings::{Limits, Settings};
+pub use table::ROUTES;

@@ -1,0 +1,68 @@
+//! The best chain: whole or in part, its headers, accounts.
+
+use super::blocks::{Element, blocks};
+use super::{Answer, json, json_text, number};
+use crate::http::api::Api;
+use crate::http::errors::ApiError;
+use crate::http::message::Request;
+use crate::primitives::{Header, Height, PublicKey};
+use crate::wire::{self, Address, AddressInfo, HEADERS_MAX, hashes_from_query};
+
+/// `GET /chain?from=&count=`: blocks from genesis on, upwards. Streamed from the block file in constant
+/// memory; a reorganization meanwhile does not touch what was begun.
+///
+/// # Errors
+/// A parameter that is no number.
+pub fn chain(api: &Api, request: &Request) -> Answer {
+    let from = number(request, "from")?.unwrap_or(0);
+    let count = number(request, "count")?.unwrap_or(u32::MAX);
+    let view = api.node.view();
+    let last = from.saturating_add(count).min(view.chain.height().next().0);
+    let elements = (from..last).filter_map(move |height| {
+        view.chain
+            .block_at(Height(height))
+            .map(|best| best.body.map_or(Element::Genesis, Element::Body))
+    });
+    Ok(blocks(api, elements))
+}
+
+/// `GET /headers?locator=`: headers of the best chain above the highest that stands in the locator, from
+/// height 1 on without one.
+///
+/// # Errors
+/// A locator with a wrong hash, or of another chain.
+pub fn headers(api: &Api, request: &Request) -> Answer {
+    let locator = hashes_from_query("locator", request.query("locator").unwrap_or(""))?;
+    let view = api.node.view();
+    let known = view.chain.headers();
+    let fork = if locator.is_empty() {
+        Height::GENESIS
+    } else {
+        let fork = known.find_fork(&locator);
+        fork.ok_or_else(|| ApiError::ForeignLocator(view.chain.chain_id()))?.height
+    };
+    let above = (fork.next().0..).map(Height).map_while(|height| known.at(height));
+    let headers: Vec<Header> = above.take(HEADERS_MAX).map(|node| node.header).collect();
+    Ok(json_text(200, wire::headers_to_json(&headers)))
+}
+
+/// `GET /address/<address>`: what an account has after the tip; nothing where none exists.
+///
+/// # Errors
+/// No address of this network.
+pub fn address(api: &Api, request: &Request) -> Answer {
+    let key = key(api, request)?;
+    let account = api.node.view().chain.account(&key);
+    let answer = AddressInfo {
+        address: Address { key, prefix: api.prefix() },
+        public_key: key,
+        balance: account.balance,
+        nonce: account.nonce,
+    };
+    Ok(json(200, &answer))
+}
+
+/// The key of the address in the path. Any 32 bytes can hold coins, also those that nobody can spend from.
+pub(super) fn key(api: &Api, request: &Request) -> Result<PublicKey, ApiError> {
+    PublicKey::from_carried(request.param("address"), api.prefix()).map_err(ApiError::BadAddress)
+}

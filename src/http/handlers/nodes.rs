@@ -1,0 +1,69 @@
+//! The list of peers, and Resolve Conflicts.
+
+use super::{Answer, body, json};
+use crate::http::api::Api;
+use crate::http::errors::ApiError;
+use crate::http::message::Request;
+use crate::node::ports::{PeerInfo, PeerState};
+use crate::wire::{self, Nodes, NodesChanged, Peer, Resolved, node_from_json};
+
+/// `POST /node`: adds a peer; adding one twice is harmless.
+///
+/// # Errors
+/// Another shape, or a peer that is not taken.
+pub fn add(api: &Api, request: &Request) -> Answer {
+    let text = body(request, "an object with `node`, as in {\"node\":\"localhost:5001\"}")?;
+    let warning = api.peers.add(node_from_json(text)?).map_err(ApiError::NotAdded)?;
+    let message = match warning {
+        None => "Node added successfully.".to_owned(),
+        Some(warning) => format!("Node added successfully. {warning}"),
+    };
+    Ok(json(201, &changed(api, message)))
+}
+
+/// `DELETE /node/<host:port>`: removes a peer; removing one that is unknown is harmless.
+///
+/// # Errors
+/// Not `host:port`.
+pub fn remove(api: &Api, request: &Request) -> Answer {
+    let node = request.param("node").parse().map_err(ApiError::BadNode)?;
+    api.peers.remove(&node);
+    Ok(json(200, &changed(api, "Node removed.".to_owned())))
+}
+
+fn changed(api: &Api, message: String) -> NodesChanged {
+    let all_nodes = api.peers.list().into_iter().map(|peer| peer.node).collect();
+    NodesChanged { message, all_nodes }
+}
+
+/// `GET /nodes`: all peers, and how each stands.
+///
+/// # Errors
+/// None.
+pub fn list(api: &Api, _: &Request) -> Answer {
+    let known = api.peers.list();
+    let all_nodes = known.iter().map(|peer| peer.node.clone()).collect();
+    Ok(json(200, &Nodes { all_nodes, peers: known.into_iter().map(shown).collect() }))
+}
+
+fn shown(peer: PeerInfo) -> Peer {
+    let state = match peer.state {
+        PeerState::New => wire::PeerState::New,
+        PeerState::Connected => wire::PeerState::Connected,
+        PeerState::Unreachable => wire::PeerState::Unreachable,
+        PeerState::Refused => wire::PeerState::Refused,
+    };
+    let PeerInfo { node, height, last_seen, reason: message, .. } = peer;
+    Peer { node, state, height, last_seen, message }
+}
+
+/// `POST /resolve-conflicts`: asks all peers at once and takes over the best chain among them.
+///
+/// # Errors
+/// None.
+pub fn resolve(api: &Api, _: &Request) -> Answer {
+    let replaced = api.peers.resolve().replaced;
+    let message = if replaced { "Chain was replaced!" } else { "Local chain kept." };
+    let funds = api.node.view().funds();
+    Ok(json(200, &Resolved { message: message.to_owned(), funds, replaced }))
+}

@@ -1,0 +1,72 @@
+//! What nodes tell each other: who they are, and new blocks.
+
+use super::{Answer, body, json, json_text};
+use crate::chain::accept::{AcceptError, Accepted};
+use crate::http::api::Api;
+use crate::http::errors::ApiError;
+use crate::http::message::Request;
+use crate::node::{NodeError, Origin};
+use crate::primitives::PeerAddress;
+use crate::primitives::peer_address::Host;
+use crate::wire::{BlockAnnouncement, Done, Handshake, Reach};
+use std::net::IpAddr;
+
+/// `POST /handshake`: answers a node that introduces itself.
+///
+/// # Errors
+/// Another shape, another chain or version, this node itself, or too many peers.
+pub fn handshake(api: &Api, request: &Request) -> Answer {
+    let theirs = Handshake::from_json(body(request, "a handshake object")?)?;
+    let ours = api.peers.greet(&theirs, request.client.ip());
+    Ok(json_text(200, ours.map_err(ApiError::NotGreeted)?.to_json()))
+}
+
+/// `POST /broadcast-block`: takes a block. One that is ahead of ours is answered 200, and its chain is
+/// fetched in the background.
+///
+/// # Errors
+/// Another shape, or a block that is invalid or too old to be kept.
+pub fn broadcast_block(api: &Api, request: &Request) -> Answer {
+    let text = body(request, "an object with `block`")?;
+    let BlockAnnouncement { block, from } = BlockAnnouncement::from_json(text, api.prefix())?;
+    let hash = block.hash();
+    let from = from.and_then(|reach| known_sender(api, request.client.ip(), &reach));
+    let origin = from.clone().map_or(Origin::Anyone, Origin::Peer);
+    let (status, message) = match api.node.submit_block(block, origin) {
+        Ok(Accepted::Best(_)) => (201, "Block added."),
+        Ok(Accepted::Known) => (201, "The block is already known."),
+        Ok(Accepted::Side { kept: true }) => {
+            if is_behind(api) {
+                api.peers.is_ahead(from);
+            }
+            (201, "Block added to a side branch: the best chain stays as it is.")
+        }
+        Ok(Accepted::Side { kept: false }) => return Err(ApiError::OldBlock(hash)),
+        Err(NodeError::Accept(AcceptError::UnknownParent(_))) => {
+            api.peers.is_ahead(from);
+            (200, "The block is ahead of this node, which now fetches those before it.")
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(json(status, &Done { message: message.to_owned() }))
+}
+
+/// Whether headers of a heavier chain are known whose blocks are not here.
+pub(super) fn is_behind(api: &Api) -> bool {
+    !api.node.view().chain.missing_bodies(1).is_empty()
+}
+
+/// The peer that says it sends this, if it is one of ours and its words fit the address they come from: or
+/// anyone could keep a block from a peer by sending it in that peer's name.
+fn known_sender(api: &Api, client: IpAddr, reach: &Reach) -> Option<PeerAddress> {
+    let is_client = |node: &PeerAddress| match node.host() {
+        Host::Ip(ip) => *ip == client,
+        Host::Name(name) => **name == *"localhost" && client.is_loopback(),
+    };
+    let is_meant = |node: &PeerAddress| match reach {
+        Reach::Node(named) => node == named,
+        Reach::Port(port) => node.port() == *port,
+    };
+    let known = api.peers.list().into_iter().map(|peer| peer.node);
+    known.into_iter().find(|node| is_meant(node) && is_client(node))
+}
