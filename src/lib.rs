@@ -14,6 +14,7 @@ pub mod cli;
 pub mod config;
 pub mod consensus;
 pub mod http;
+pub mod miner;
 pub mod node;
 pub mod primitives;
 pub mod runtime;
