@@ -11,7 +11,7 @@ use crate::primitives::{BlockHash, PublicKey, StateRoots, Txid};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What must stay as it was when a decision fails.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Snapshot {
     tip: BlockHash,
     roots: StateRoots,
