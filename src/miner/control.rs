@@ -143,8 +143,9 @@ impl MinerHandle {
     }
 
     /// Waits for a change of the state, but never for longer than it takes to ask the caller.
-    fn look_after(&self, deadline: Instant) -> State {
-        let left = deadline.saturating_duration_since(Instant::now()).min(CANCEL_LOOK);
+    fn look_after(&self, deadline: Option<Instant>) -> State {
+        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let left = left.unwrap_or(CANCEL_LOOK).min(CANCEL_LOOK);
         let waited = self.changed.wait_timeout(self.state(), left);
         waited.unwrap_or_else(PoisonError::into_inner).0.clone()
     }
@@ -173,8 +174,7 @@ impl MinerControl for MinerHandle {
         }
         let waiting = Waiting::new(self);
         // A limit beyond what the clock can hold is none.
-        let day = Duration::from_hours(24);
-        let deadline = Instant::now() + limit.min(day);
+        let deadline = Instant::now().checked_add(limit);
         let mut state = self.state().clone();
         loop {
             if let Some(result) = waiting.result(&state) {
@@ -183,7 +183,7 @@ impl MinerControl for MinerHandle {
             if cancelled() {
                 return Err(MineError::Cancelled);
             }
-            if Instant::now() >= deadline {
+            if deadline.is_some_and(|at| Instant::now() >= at) {
                 return Err(MineError::TimedOut(limit));
             }
             state = self.look_after(deadline);

@@ -22,10 +22,9 @@ mod tests;
 pub use control::{CLOCK_OFFSET_MAX, ClockOffset, MinerHandle};
 
 use crate::chain::accept::Accepted;
-use crate::consensus::check::CheckedBlock;
 use crate::node::ports::{MineError, Mined};
 use crate::node::{BlockOutcome, NodeError, NodeHandle, Origin, View};
-use crate::primitives::{PublicKey, Tag};
+use crate::primitives::{Block, PublicKey, Tag};
 use control::Wish;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, select};
 use kernel::Kernel;
@@ -325,45 +324,38 @@ impl Miner {
     fn submit(&mut self, search: &Search, hit: Hit) {
         let block = search.block(hit);
         let (hash, height) = (block.hash(), block.coinbase.height);
-        let view = self.tools.node.view();
-        if !search.is_current(&view) {
-            log::debug!("block {hash} came too late: there is a new tip");
-            return;
-        }
-        let checked = self.tools.node.check_block(block, &view);
-        let outcome =
-            checked.map_err(NodeError::from).and_then(|block| self.submit_checked(search, &block));
-        match outcome {
-            Ok(Accepted::Best(change)) if change.connected.iter().any(|b| b.hash == hash) => {
+        match self.submit_block(search, block) {
+            Ok(Some(Accepted::Best(change))) if change.connected.iter().any(|b| b.hash == hash) => {
                 log::info!("mined block {height} {hash}");
                 if !self.tools.node.params().retarget.enabled {
                     self.endless_from = Instant::now() + ENDLESS_SPACING_MIN;
                 }
                 self.handle.found(Mined { hash, height });
             }
-            Ok(_) => log::info!("block {hash} was mined here, but another one came first"),
+            Ok(_) => log::info!("block {height} {hash} was mined here, but another came first"),
             Err(error) => {
-                log::error!("block {hash} was mined here and is not accepted: {error}");
+                log::error!("block {height} {hash} was mined here and is not accepted: {error}");
                 self.refuse(search.basis(), error.to_string());
             }
         }
     }
 
-    /// A node that is busy does not lose its own block.
-    fn submit_checked(
+    /// What became of a block; `None` if it was not submitted, because there is a new tip. A node
+    /// that is busy does not lose its own block.
+    fn submit_block(
         &self,
         search: &Search,
-        block: &CheckedBlock,
-    ) -> Result<BlockOutcome, NodeError> {
-        loop {
-            let outcome = self.tools.node.submit_checked(block.clone(), Origin::Own);
-            let stopping = self.handle.wishes().0 == Wish::Stop;
-            match outcome {
-                Err(NodeError::Busy) if !stopping && search.is_current(&self.tools.node.view()) => {
-                }
-                outcome => return outcome,
+        block: Block,
+    ) -> Result<Option<BlockOutcome>, NodeError> {
+        let node = &self.tools.node;
+        let checked = node.check_block(block, &node.view())?;
+        while !search.is_stale(&node.view()) {
+            match node.submit_checked(checked.clone(), Origin::Own) {
+                Err(NodeError::Busy) if self.handle.wishes().0 != Wish::Stop => (),
+                outcome => return outcome.map(Some),
             }
         }
+        Ok(None)
     }
 
     fn refuse(&mut self, basis: Basis, why: String) {

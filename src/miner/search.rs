@@ -146,9 +146,14 @@ impl Search {
         self.template.block(hit.header, hit.extra_nonce)
     }
 
-    /// Whether a hit could still extend the best chain and pay the wallet.
-    pub(super) fn is_current(&self, view: &View) -> bool {
-        view.tip_changes == self.basis.tip_changes && view.wallet == Some(self.basis.recipient)
+    /// Whether a block of this template would no longer extend the best chain.
+    pub(super) fn is_stale(&self, view: &View) -> bool {
+        view.tip_changes != self.basis.tip_changes
+    }
+
+    /// Whether there is better work to do: on a new tip, or for another wallet.
+    fn is_outdated(&self, view: &View) -> bool {
+        self.is_stale(view) || view.wallet != Some(self.basis.recipient)
     }
 
     /// Hands out no range any more.
@@ -188,7 +193,7 @@ impl Search {
     /// The next range, of a new header if the time has changed or the nonces are used up. The
     /// target follows the time, so a relief is never missed.
     fn next_range(&self, size: u32) -> Option<(Cursor, Nonces)> {
-        if self.over.load(Ordering::Relaxed) || !self.is_current(&self.tools.node.view()) {
+        if self.over.load(Ordering::Relaxed) || self.is_outdated(&self.tools.node.view()) {
             return None;
         }
         let now = self.tools.node.now().unix;

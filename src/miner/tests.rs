@@ -507,6 +507,26 @@ fn a_new_transfer_gets_into_the_block_that_is_being_mined() {
 }
 
 #[test]
+fn a_new_wallet_is_paid_by_the_next_block() {
+    let fixture = Fixture::dev();
+    let probe = Probe::new();
+    let mining = fixture.mining(probe);
+    let old = fixture.wallet();
+    let mined = thread::scope(|scope| {
+        let call = scope.spawn(|| mining.mine_one());
+        probe.wait_for(|seen| seen.headers.len() == 1);
+        fixture.node().create_wallet().unwrap();
+        probe.wait_for(|seen| seen.headers.len() == 2);
+        probe.hears.store(true, Ordering::SeqCst);
+        call.join().unwrap().unwrap()
+    });
+    let view = fixture.node().view();
+    let block = fixture.node().read_block(view.chain.body_of(&mined.hash).unwrap()).unwrap();
+    assert_eq!(block.coinbase.recipient, fixture.wallet());
+    assert_ne!(block.coinbase.recipient, old);
+}
+
+#[test]
 fn a_stop_ends_calls_and_the_run_loop() {
     let fixture = Fixture::dev();
     let probe = Probe::new();
@@ -524,4 +544,25 @@ fn a_stop_ends_calls_and_the_run_loop() {
     assert!(started.elapsed() < Duration::from_secs(1));
     assert!(matches!(mining.mine_one(), Err(MineError::Failed(_))), "also afterwards");
     mining.thread = Some(thread::spawn(|| ()));
+}
+
+/// The niceness of the calling thread: the 19th field of its stat file (proc(5)).
+#[cfg(target_os = "linux")]
+fn niceness() -> i32 {
+    let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+    // The second field is a name in brackets, which may hold spaces.
+    let rest = stat.rsplit_once(')').unwrap().1;
+    rest.split_whitespace().nth(16).unwrap().parse().unwrap()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn only_the_threads_that_search_have_a_lower_priority() {
+    let before = niceness();
+    let pool = super::Pool::new(1).unwrap();
+    let (name, theirs) =
+        pool.rayon.install(|| (thread::current().name().map(str::to_owned), niceness()));
+    assert_eq!(name.as_deref(), Some("mine-0"));
+    assert_eq!(theirs, (before + super::NICENESS).min(19));
+    assert_eq!(niceness(), before);
 }
