@@ -9,3 +9,5 @@ pub mod difficulty;
 pub mod merkle;
 pub mod params;
 pub mod schedule;
+#[cfg(test)]
+mod tests;
