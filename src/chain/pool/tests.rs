@@ -402,10 +402,9 @@ fn free_new_accounts_are_rationed() {
     let mut b = bench();
     let id = b.test.chain.chain_id();
     let one = TestKey::dev(1);
-    let mut nonce = 0;
-    for recipient in 0..30 {
-        b.add(&b.test.checked(one.pay(key(recipient), (1, 0), nonce, &id)));
-        nonce += 1;
+    for nonce in 0..30 {
+        let to = key(u8::try_from(nonce).unwrap());
+        b.add(&b.test.checked(one.pay(to, (1, 0), nonce, &id)));
     }
     // To an account that exists, to one that the block creates anyway, and for a fee.
     let two = TestKey::dev(2);

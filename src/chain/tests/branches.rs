@@ -9,6 +9,9 @@ use crate::consensus::params::ChainParams;
 use crate::primitives::{Amount, Block, BlockHash, Height, UnixTime, Work};
 use crate::testkit::{Random, TestChain, TestKey, seal, solve};
 
+/// Makes a block break a rule.
+type Spoil = fn(&mut Block);
+
 /// The blocks that a copy mines on its tip.
 fn branch(test: &TestChain, salt: u64, count: u32) -> Vec<CheckedBlock> {
     test.fork(salt).mine_empty(count)
@@ -226,7 +229,7 @@ fn a_store_that_fails_leaves_all_as_it_was() {
 
 #[test]
 fn a_store_that_reads_something_else_is_noticed() {
-    let damage: [(fn(&mut Block), &str); 2] = [
+    let damage: [(Spoil, &str); 2] = [
         (|block| block.coinbase.amount = Amount::ZERO, "block-store-damaged"),
         (
             |block| *block = TestChain::dev().fork(9).mine(vec![]).block().clone(),

@@ -10,6 +10,9 @@ use crate::primitives::{
 };
 use crate::testkit::{TestChain, TestKey, seal, unsigned};
 
+/// Makes a block break a rule.
+type Spoil = fn(&mut Block);
+
 const COIN: u64 = 100_000_000;
 
 /// A dev chain of three blocks, in which account 1 has sent once and account 2 twice.
@@ -215,7 +218,7 @@ fn the_reward_is_exactly_subsidy_and_fees() {
 
 #[test]
 fn place_and_roots_are_those_of_the_chain() {
-    let table: [(fn(&mut Block), &str); 6] = [
+    let table: [(Spoil, &str); 6] = [
         (|b| b.coinbase.height.0 = 3, "wrong-height"),
         (|b| b.coinbase.height.0 = 5, "wrong-height"),
         (|b| b.coinbase.height.0 = u32::MAX, "wrong-height"),
@@ -236,7 +239,7 @@ fn place_and_roots_are_those_of_the_chain() {
 
 #[test]
 fn headers_keep_time_bits_and_work() {
-    let table: [(fn(&mut Block), &str); 7] = [
+    let table: [(Spoil, &str); 7] = [
         (|b| b.header.time.0 -= 11, "time-before-parent"),
         (|b| b.header.time.0 = u32::MAX, "block-from-the-future"),
         (|b| b.header.bits = CompactTarget(0x1f00_ffff), "wrong-bits"),
