@@ -15,6 +15,7 @@ pub mod config;
 pub mod consensus;
 pub mod http;
 pub mod miner;
+pub mod net;
 pub mod node;
 pub mod primitives;
 pub mod runtime;

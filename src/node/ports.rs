@@ -1,7 +1,7 @@
 //! What the HTTP layer asks of the miner and of the peer network, as traits, because those layers
 //! never name each other. `app` plugs them together.
 
-use crate::primitives::{BlockHash, Height, PeerAddress, UnixTime};
+use crate::primitives::{BlockHash, Height, PeerAddress, UnixTime, Work};
 use crate::wire::Handshake;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -115,8 +115,14 @@ pub struct PeerInfo {
     pub reason: String,
     /// Its height when last heard of.
     pub height: Option<Height>,
+    /// The work of its best chain when last heard of, as it says.
+    pub work: Option<Work>,
     /// When it was last heard of.
     pub last_seen: Option<UnixTime>,
+    /// How often in a row it has not answered.
+    pub failures: u32,
+    /// Whether a person added it; otherwise it came by itself.
+    pub manual: bool,
 }
 
 /// Why a peer is not taken.

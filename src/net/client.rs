@@ -1,0 +1,207 @@
+//! Calls to other nodes: what may be asked, and the one place that asks it over HTTP.
+//!
+//! Owns the limits of a call: how long it may take and how much it may answer. Never decides whom
+//! to call, and never reads what an answer means. [`PeerClient`] is a trait so that a simulated
+//! network can stand in for the real one.
+//!
+//! Invariants: plain HTTP to `host:port` and nowhere else: no redirect, no proxy, no compression,
+//! no connection that outlives its call.
+
+use crate::primitives::{BlockHash, PeerAddress};
+use crate::wire::{
+    BLOCK_JSON_MAX, HEADERS_JSON_MAX, TRANSFER_JSON_MAX, TRANSFERS_MAX, hashes_to_query,
+};
+use std::time::Duration;
+use ureq::{Agent, Body, Timeout, http};
+
+/// How long a connection may take to open; a node that is there answers in far less.
+const CONNECT_MAX: Duration = Duration::from_secs(2);
+
+/// How long a peer may take to begin its answer; one that is silent longer holds a worker.
+const FIRST_BYTE_MAX: Duration = Duration::from_secs(4);
+
+/// How long a small exchange may take in all.
+const SMALL_MAX: Duration = Duration::from_secs(5);
+
+/// How long a handshake may take while a person waits for it.
+const QUICK_MAX: Duration = Duration::from_secs(2);
+
+/// How long headers, blocks or open transactions may take: 4 MiB at 200 KB a second.
+const BULK_MAX: Duration = Duration::from_secs(20);
+
+/// Bytes of an answer that carries a handshake or an outcome at most.
+const SMALL_BYTES_MAX: usize = 16 << 10;
+
+/// Bytes of an answer of blocks at most: answers are cut near 4 MiB, after a block that is whole.
+const BLOCKS_BYTES_MAX: usize = (4 << 20) + BLOCK_JSON_MAX;
+
+/// Bytes of an answer of open transactions at most.
+const POOL_BYTES_MAX: usize = TRANSFERS_MAX * (TRANSFER_JSON_MAX + 1);
+
+/// Bytes of the longest head of an answer.
+const HEAD_BYTES_MAX: usize = 8 << 10;
+
+/// What is asked of a peer.
+#[derive(Clone, Debug)]
+pub enum Call<'a> {
+    /// Who are you, and how far are you? The text is ours.
+    Handshake {
+        /// Our own handshake.
+        text: &'a str,
+        /// Whether a person waits for the answer.
+        quick: bool,
+    },
+    /// What comes after these on your best chain?
+    Headers(&'a [BlockHash]),
+    /// Give me these blocks.
+    Blocks(&'a [BlockHash]),
+    /// Which transactions are open?
+    Pool,
+    /// Here is a block; the text is the whole announcement.
+    Block(&'a str),
+    /// Here is a transfer.
+    Transfer(&'a str),
+}
+
+/// An answer as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: String,
+}
+
+/// Why there is no answer. Nobody is blamed for any of these.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// Nothing listens there, or the name is unknown.
+    #[error("it could not be reached: {0}")]
+    Unreachable(String),
+    /// It did not answer in time.
+    #[error("it did not answer in time ({0})")]
+    TimedOut(String),
+    /// It answered with more than was to be expected.
+    #[error("its answer is longer than {0} bytes")]
+    TooLong(usize),
+    /// What it answered is no HTTP, or no text.
+    #[error("its answer could not be read: {0}")]
+    Unreadable(String),
+}
+
+/// Calls peers.
+pub trait PeerClient: Send + Sync {
+    /// Asks one peer and waits for the answer, within the limits of the call.
+    ///
+    /// # Errors
+    /// If there is no whole answer within them.
+    fn call(&self, peer: &PeerAddress, call: &Call<'_>) -> Result<Reply, CallError>;
+}
+
+impl Call<'_> {
+    /// How long it may take.
+    const fn duration_max(&self) -> Duration {
+        match self {
+            Self::Handshake { quick: true, .. } => QUICK_MAX,
+            Self::Handshake { .. } | Self::Transfer(_) => SMALL_MAX,
+            Self::Headers(_) | Self::Blocks(_) | Self::Pool | Self::Block(_) => BULK_MAX,
+        }
+    }
+
+    /// Bytes of its answer at most.
+    const fn bytes_max(&self) -> usize {
+        match self {
+            Self::Handshake { .. } | Self::Block(_) | Self::Transfer(_) => SMALL_BYTES_MAX,
+            Self::Headers(_) => HEADERS_JSON_MAX,
+            Self::Blocks(_) => BLOCKS_BYTES_MAX,
+            Self::Pool => POOL_BYTES_MAX,
+        }
+    }
+
+    /// Path and query.
+    fn path(&self) -> String {
+        match self {
+            Self::Handshake { .. } => "/handshake".to_owned(),
+            Self::Headers(locator) => format!("/headers?locator={}", hashes_to_query(locator)),
+            Self::Blocks(hashes) => format!("/blocks?hashes={}", hashes_to_query(hashes)),
+            Self::Pool => "/transactions".to_owned(),
+            Self::Block(_) => "/broadcast-block".to_owned(),
+            Self::Transfer(_) => "/broadcast-transaction".to_owned(),
+        }
+    }
+
+    /// What is posted; `None` for a plain question.
+    const fn body(&self) -> Option<&str> {
+        match self {
+            Self::Handshake { text, .. } | Self::Block(text) | Self::Transfer(text) => Some(text),
+            Self::Headers(_) | Self::Blocks(_) | Self::Pool => None,
+        }
+    }
+}
+
+/// Calls peers over HTTP.
+pub struct HttpClient(Agent);
+
+impl Default for HttpClient {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl HttpClient {
+    /// A client; it holds no connection between calls.
+    pub fn new() -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .max_redirects(0)
+            .max_idle_connections(0)
+            .max_idle_connections_per_host(0)
+            .max_response_header_size(HEAD_BYTES_MAX)
+            .user_agent(concat!("farthing/", env!("CARGO_PKG_VERSION")))
+            .timeout_resolve(Some(CONNECT_MAX))
+            .timeout_connect(Some(CONNECT_MAX))
+            .timeout_recv_response(Some(FIRST_BYTE_MAX));
+        Self(config.build().new_agent())
+    }
+
+    fn send(&self, url: &str, call: &Call<'_>) -> Result<http::Response<Body>, ureq::Error> {
+        let limit = Some(call.duration_max());
+        match call.body() {
+            None => self.0.get(url).config().timeout_global(limit).build().call(),
+            Some(text) => {
+                let request = self.0.post(url).config().timeout_global(limit).build();
+                request.content_type("application/json").send(text)
+            }
+        }
+    }
+}
+
+impl PeerClient for HttpClient {
+    fn call(&self, peer: &PeerAddress, call: &Call<'_>) -> Result<Reply, CallError> {
+        let url = format!("http://{peer}{}", call.path());
+        let (max, error) = (call.bytes_max(), |error| call_error(error, call.bytes_max()));
+        let mut response = self.send(&url, call).map_err(error)?;
+        let status = response.status().as_u16();
+        // One more than may come, or an answer of exactly the limit would count as too long.
+        let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+        let reader = response.body_mut().with_config().limit(limit);
+        let body = reader.read_to_string().map_err(error)?;
+        Ok(Reply { status, body })
+    }
+}
+
+fn call_error(error: ureq::Error, max: usize) -> CallError {
+    match error {
+        ureq::Error::Timeout(what @ (Timeout::Connect | Timeout::Resolve)) => {
+            CallError::Unreachable(format!("no answer to the call ({what})"))
+        }
+        ureq::Error::Timeout(what) => CallError::TimedOut(what.to_string()),
+        ureq::Error::BodyExceedsLimit(_) => CallError::TooLong(max),
+        ureq::Error::Io(error) => CallError::Unreachable(error.to_string()),
+        ureq::Error::HostNotFound => CallError::Unreachable("its name is unknown".to_owned()),
+        ureq::Error::ConnectionFailed => CallError::Unreachable("no connection".to_owned()),
+        // Whatever else there is, and the enum grows, means that what came is no answer.
+        other => CallError::Unreadable(other.to_string().escape_debug().take(120).collect()),
+    }
+}

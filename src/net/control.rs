@@ -1,0 +1,239 @@
+//! What the HTTP layer asks of the peer network.
+
+use super::table::Candidate;
+use super::worker::Met;
+use super::{Network, TICK, times};
+use crate::node::NodeHandle;
+use crate::node::ports::{PeerControl, PeerError, PeerInfo, PeerState, Resolved, SyncStatus};
+use crate::primitives::{Amount, Height, PeerAddress, PublicKey, UnixTime, Work};
+use crate::wire::{Handshake, PEER_VERSION, Reach};
+use std::net::IpAddr;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+/// How long Resolve Conflicts waits for the peers to answer.
+const RESOLVE_ASK_MAX: Duration = Duration::from_secs(5);
+
+/// How long Resolve Conflicts waits for the sync, which then goes on by itself.
+const RESOLVE_SYNC_MAX: Duration = Duration::from_secs(60);
+
+/// Peers whose clocks are needed to judge ours.
+const CLOCKS_MIN: usize = 4;
+
+/// Blocks that are looked through for what the wallet would lose; beyond it the sum says "at least".
+const LOSSES_DEPTH_MAX: u32 = 1_000;
+
+impl PeerControl for Network {
+    fn list(&self) -> Vec<PeerInfo> {
+        self.table().infos()
+    }
+
+    fn add(&self, address: PeerAddress) -> Result<Option<String>, PeerError> {
+        if self.table().find(&address).is_none() && !self.table().has_room() {
+            return Err(PeerError::TooMany { max: super::PEERS_MAX });
+        }
+        let met = self.meet(&address, true);
+        let Some(node) = self.node() else { return Ok(None) };
+        let theirs = match met {
+            Some(Err(Met::Refused(error))) => return Err(error),
+            Some(Ok(met)) => Some(met.theirs),
+            Some(Err(Met::Busy | Met::Failed(_))) | None => None,
+        };
+        let twin = theirs.as_ref().and_then(|theirs| self.manual_twin(&address, theirs.instance));
+        if let Some(twin) = twin {
+            return Ok(Some(format!("{address} is another address of the peer {twin}")));
+        }
+        let warning = theirs.as_ref().and_then(|theirs| self.warning(&node, &address, theirs));
+        let mut table = self.table();
+        table.add_manual(&address);
+        if let Some(theirs) = &theirs {
+            table.introduce(&address, theirs, times(&node));
+        }
+        drop(table);
+        self.changed.notify_all();
+        self.save();
+        if let Some(theirs) = &theirs {
+            self.sync_if_behind(&node, theirs);
+        }
+        if let Some(warning) = &warning {
+            log::warn!("{warning}");
+        }
+        Ok(warning)
+    }
+
+    fn remove(&self, address: &PeerAddress) {
+        self.table().remove(address);
+        self.save();
+    }
+
+    fn greet(&self, theirs: &Handshake, client: IpAddr) -> Result<Handshake, PeerError> {
+        let client = client.to_canonical();
+        let address = match &theirs.node {
+            Some(Reach::Node(node)) => Some(node.clone()),
+            Some(Reach::Port(port)) => PeerAddress::from_ip(client, *port),
+            None => None,
+        };
+        let shown = || address.as_ref().map_or_else(|| client.to_string(), PeerAddress::to_string);
+        self.judge(theirs, shown)?;
+        let Some(node) = self.node() else { return Ok(self.farewell(theirs.time)) };
+        let ours = self.handshake(&node);
+        if let Some(address) = address {
+            let is_news = theirs.work > ours.work;
+            let candidate = Candidate { address, instance: Some(theirs.instance) };
+            self.table().heard_of(candidate, is_news, node.now().monotonic);
+            self.changed.notify_all();
+        }
+        Ok(ours)
+    }
+
+    fn is_ahead(&self, from: Option<PeerAddress>) {
+        let Some(node) = self.node() else { return };
+        let now = node.now().monotonic;
+        match from {
+            Some(address) => {
+                let candidate = Candidate { address, instance: None };
+                self.table().heard_of(candidate, true, now);
+            }
+            None => self.table().ask_all_soon(now),
+        }
+        self.changed.notify_all();
+    }
+
+    fn resolve(&self) -> Resolved {
+        let (before, adopted) = (self.tip(), self.sync.adopted());
+        let (asked, answered) = self.ask_everyone();
+        let request = self.sync.request();
+        let deadline = Instant::now() + RESOLVE_SYNC_MAX;
+        self.sync.wait_for(request, deadline, || self.is_over());
+        let replaced = self.sync.adopted() > adopted && self.tip() != before;
+        Resolved { replaced, answered, asked }
+    }
+
+    fn sync_status(&self) -> SyncStatus {
+        let Some(node) = self.node() else {
+            return SyncStatus { synced: false, best_height: Height(0), clock_offset: None };
+        };
+        let view = node.view();
+        let own = view.chain.tip().total_work;
+        let table = self.table();
+        let everyone_asked = table.peers().all(|peer| peer.state != PeerState::New);
+        let nobody_ahead = table.claiming_more(own).is_empty();
+        let clock_offset = median(
+            table.peers().filter_map(|peer| peer.clock_offset.filter(|_| peer.is_connected())),
+        );
+        drop(table);
+        let nothing_heavier = self.target(&node).is_none();
+        SyncStatus {
+            synced: everyone_asked && nobody_ahead && nothing_heavier && !self.sync.is_busy(),
+            best_height: view.chain.headers().heaviest().height,
+            clock_offset,
+        }
+    }
+}
+
+impl Network {
+    /// A peer that a person added before under another address.
+    fn manual_twin(&self, address: &PeerAddress, instance: u64) -> Option<PeerAddress> {
+        let table = self.table();
+        let twin = table.peers().find(|peer| peer.instance == Some(instance) && peer.manual)?;
+        (twin.address != *address).then(|| twin.address.clone())
+    }
+
+    /// What a node says of itself that is stopping: nothing that anyone would act upon.
+    fn farewell(&self, time: UnixTime) -> Handshake {
+        Handshake {
+            chain_id: self.chain_id,
+            version: PEER_VERSION,
+            height: Height::GENESIS,
+            tip: self.chain_id,
+            work: Work::ZERO,
+            instance: self.instance,
+            node: None,
+            time,
+        }
+    }
+
+    fn tip(&self) -> Option<crate::primitives::BlockHash> {
+        self.node().map(|node| node.view().chain.tip().hash)
+    }
+
+    /// Asks every peer for its tip and waits for the answers, for a while; returns how many were
+    /// asked and how many answered.
+    fn ask_everyone(&self) -> (usize, usize) {
+        let Some(node) = self.node() else { return (0, 0) };
+        let deadline = Instant::now() + RESOLVE_ASK_MAX;
+        let mut table = self.table();
+        let before = table.ask_all(node.now().monotonic);
+        drop(node);
+        // While a person waits, those that may not answer may hold all workers but two.
+        table.suspect_calls_max = super::WORKERS - super::table::SUSPECT_CALLS_MAX;
+        self.changed.notify_all();
+        let open = |table: &super::Table| {
+            let ended = |(address, ended, _): &&(PeerAddress, u64, u64)| {
+                table.find(address).is_some_and(|peer| peer.ended <= *ended)
+            };
+            before.iter().any(|peer| ended(&peer))
+        };
+        while open(&table) && Instant::now() < deadline && !self.is_over() {
+            let waited = self.changed.wait_timeout(table, TICK);
+            table = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        table.suspect_calls_max = super::table::SUSPECT_CALLS_MAX;
+        let answered = before.iter().filter(|(address, _, answered)| {
+            table.find(address).is_some_and(|peer| peer.answered > *answered)
+        });
+        (before.len(), answered.count())
+    }
+
+    /// What to warn of when joining a node whose chain will replace blocks that paid our wallet.
+    fn warning(
+        &self,
+        node: &NodeHandle,
+        address: &PeerAddress,
+        theirs: &Handshake,
+    ) -> Option<String> {
+        let view = node.view();
+        let tip = view.chain.tip().clone();
+        let wallet = view.wallet?;
+        let known = view.chain.headers().get(&theirs.tip).is_some();
+        if theirs.work <= tip.total_work || known || tip.height == Height::GENESIS {
+            return None;
+        }
+        let locator = view.chain.headers().locator(&tip);
+        let first = self.asker().headers(address, &locator).ok()?.first()?.previous;
+        let fork = view.chain.headers().get(&first)?.height;
+        let (received, whole) = received_above(node, &wallet, fork);
+        if received == Amount::ZERO {
+            return None;
+        }
+        let (count, at_least) = (tip.height.0 - fork.0, if whole { "" } else { "at least " });
+        Some(format!(
+            "{address} has a chain with more work: it replaces the last {count} blocks of this \
+             node, in which its wallet received {at_least}{received} coins; coins mined in them are \
+             lost"
+        ))
+    }
+}
+
+/// What `wallet` received in the blocks of the best chain above `fork`, and whether all of them
+/// were looked at.
+fn received_above(node: &NodeHandle, wallet: &PublicKey, fork: Height) -> (Amount, bool) {
+    let view = node.view();
+    let (mut sum, tip) = (Amount::ZERO, view.chain.height());
+    for height in (fork.0 + 1..=tip.0).take(LOSSES_DEPTH_MAX as usize) {
+        let body = view.chain.block_at(Height(height)).and_then(|block| block.body);
+        let Some(block) = body.and_then(|body| node.read_block(body).ok()) else { continue };
+        let mined = (block.coinbase.recipient == *wallet).then_some(block.coinbase.amount);
+        let transfers = block.transfers.iter().filter(|transfer| transfer.recipient == *wallet);
+        let amounts = mined.into_iter().chain(transfers.map(|transfer| transfer.amount));
+        sum = amounts.fold(sum, |sum, amount| sum.checked_add(amount).unwrap_or(sum));
+    }
+    (sum, tip.0 - fork.0 <= LOSSES_DEPTH_MAX)
+}
+
+/// The median of at least [`CLOCKS_MIN`] offsets.
+fn median(offsets: impl Iterator<Item = i64>) -> Option<i64> {
+    let mut offsets: Vec<i64> = offsets.collect();
+    offsets.sort_unstable();
+    (offsets.len() >= CLOCKS_MIN).then(|| offsets[offsets.len() / 2])
+}

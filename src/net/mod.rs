@@ -1,0 +1,298 @@
+//! The peer network: who is spoken with, what is passed on, and how a node that is behind catches
+//! up.
+//!
+//! Owns the peer table with its file and one bounded outbox for each peer, the calls to other nodes
+//! and the sync. Never touches the state of the chain: it reads the published view, and hands what
+//! it has fetched to the owner as everybody else does. Nobody waits for it but who asks it to.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`client`] | the calls, over HTTP or over whatever stands in for it |
+//! | [`ask`] | a call with its answer read |
+//! | [`peer`], [`table`] | what is known, and what is due: no clock, no network, no threads |
+//! | [`worker`] | does what is due, in a fixed number of threads |
+//! | [`relay`] | puts what was accepted into the outboxes |
+//! | [`sync`] | headers first, then only the bodies that are missing |
+//! | [`control`] | what the HTTP layer asks: the list, handshakes, Resolve Conflicts |
+//! | [`blame`] | whose fault an error is |
+//! | [`file`] | the list over a restart |
+//!
+//! Who joins whom: a peer is added by a person, or it comes by itself: whoever shakes hands with us
+//! is called back where it says it can be reached, and becomes a peer if the same instance answers
+//! there. So adding is mutual, and nobody can put others' addresses into our list. A peer that a
+//! person removed stays away, also over a restart, until a person adds it again or the settings name
+//! it.
+//!
+//! Threads: `net-relay` is joined at the end. The others may hang in a call for seconds, so they are
+//! guests that hold no handle to the node while they wait: [`Network::stop`] takes the handle away,
+//! and whoever returns from a call finds nothing left to do.
+
+mod ask;
+mod blame;
+pub mod client;
+mod control;
+mod file;
+mod peer;
+mod relay;
+mod sync;
+mod table;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use self::ask::Asker;
+use self::client::PeerClient;
+use self::file::PeersFile;
+use self::sync::SyncGate;
+use self::table::{Table, Times};
+use crate::node::ports::PeerError;
+use crate::node::{Event, NodeHandle};
+use crate::primitives::{AddressPrefix, BlockHash, PeerAddress};
+use crate::runtime::Spawner;
+use crate::wire::{Handshake, PEER_VERSION, Reach};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+pub use self::peer::{OUTBOX_BLOCKS_MAX, OUTBOX_TRANSFERS_MAX};
+pub use self::table::{BACKOFF_MAX, LEARNED_MAX, LIE_PAUSE, PEERS_MAX, REMOVED_MAX};
+
+/// Threads that call peers for handshakes, relay and open transactions.
+pub const WORKERS: usize = 8;
+
+/// Threads that fetch bodies, so that a silent peer does not hold up the others.
+pub const FETCHERS: usize = 4;
+
+/// Stack of a calling thread: the deepest it goes is reading JSON, which does not recurse.
+const STACK_BYTES: usize = 512 << 10;
+
+/// How often a thread that waits looks whether it is over.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Tips are exchanged every spacing of blocks, within these limits.
+const EXCHANGE_MIN: Duration = Duration::from_secs(10);
+
+/// See [`EXCHANGE_MIN`].
+const EXCHANGE_MAX: Duration = Duration::from_secs(60);
+
+/// What the network needs.
+pub struct Opening {
+    /// The node.
+    pub node: NodeHandle,
+    /// What happens in it, from before the first moment on.
+    pub events: Receiver<Event>,
+    /// How peers are called.
+    pub client: Box<dyn PeerClient>,
+    /// Where the list of peers is kept.
+    pub file: PathBuf,
+    /// Peers to join that the file may not know: of the settings.
+    pub peers: Vec<PeerAddress>,
+    /// How this node can be reached; `None` if it cannot.
+    pub reach: Option<Reach>,
+}
+
+/// The running peer network; implements [`crate::node::ports::PeerControl`].
+pub struct Network {
+    /// Gone once it is over.
+    node: Mutex<Option<NodeHandle>>,
+    client: Box<dyn PeerClient>,
+    prefix: AddressPrefix,
+    chain_id: BlockHash,
+    instance: u64,
+    reach: Option<Reach>,
+    table: Mutex<Table>,
+    /// Something in the table has changed.
+    changed: Condvar,
+    /// Held while the file is written, so that an older list never replaces a newer one.
+    file: Mutex<PeersFile>,
+    sync: SyncGate,
+    fetches: Sender<sync::Fetch>,
+}
+
+/// How a node that listens on `bind` can be reached: at its port of whatever address it calls from,
+/// unless it listens on one certain address.
+pub fn reach_of(bind: IpAddr, port: u16) -> Option<Reach> {
+    let bind = bind.to_canonical();
+    let anywhere = bind.is_unspecified() || bind == IpAddr::from([127, 0, 0, 1]);
+    match PeerAddress::from_ip(bind, port) {
+        Some(node) if !anywhere => Some(Reach::Node(node)),
+        Some(_) => Some(Reach::Port(port)),
+        None => None,
+    }
+}
+
+impl Network {
+    /// Reads the list of peers and starts the threads.
+    ///
+    /// # Errors
+    /// If the system has no random numbers or no threads. A list that cannot be read is logged, and
+    /// the network starts without it.
+    pub fn start(opening: Opening, spawner: &Spawner) -> io::Result<Arc<Self>> {
+        let Opening { node, events, client, file, peers, reach } = opening;
+        let instance = getrandom::u64().map_err(io::Error::other)?;
+        let file = PeersFile::at(&file);
+        let mut table = Table::new(instance, exchange_every(&node));
+        match file.load() {
+            Ok(records) => records.into_iter().for_each(|record| table.restore(record)),
+            Err(error) => log::error!("the list of peers could not be read: {error}"),
+        }
+        // What the settings name is wanted, also if it was removed once.
+        for peer in &peers {
+            if table.has_room() {
+                table.add_manual(peer);
+            } else {
+                log::warn!("{peer} is not joined: there are {PEERS_MAX} peers already");
+            }
+        }
+        // No more than one waits: whoever is asked late looks slow.
+        let (fetches, received) = bounded(1);
+        let network = Arc::new(Self {
+            prefix: node.prefix(),
+            chain_id: node.chain_id(),
+            node: Mutex::new(Some(node)),
+            client,
+            instance,
+            reach,
+            table: Mutex::new(table),
+            changed: Condvar::new(),
+            file: Mutex::new(file),
+            sync: SyncGate::default(),
+            fetches,
+        });
+        network.start_threads(events, &received, spawner)?;
+        Ok(network)
+    }
+
+    fn start_threads(
+        self: &Arc<Self>,
+        events: Receiver<Event>,
+        fetches: &Receiver<sync::Fetch>,
+        spawner: &Spawner,
+    ) -> io::Result<()> {
+        let network = self.clone();
+        spawner.spawn("net-relay", move || network.relay(&events))?;
+        self.guest(spawner, "net-sync", Self::run_sync)?;
+        for index in 0..WORKERS {
+            self.guest(spawner, &format!("net-{index}"), Self::run_worker)?;
+        }
+        for index in 0..FETCHERS {
+            let fetches = fetches.clone();
+            let run = move |network: &Self| network.run_fetcher(&fetches);
+            self.guest(spawner, &format!("net-fetch-{index}"), run)?;
+        }
+        Ok(())
+    }
+
+    fn guest(
+        self: &Arc<Self>,
+        spawner: &Spawner,
+        name: &str,
+        run: impl FnOnce(&Self) + Send + 'static,
+    ) -> io::Result<()> {
+        let network = self.clone();
+        spawner.spawn_guest(name, STACK_BYTES, move || {
+            let _guard = EndOnPanic;
+            run(&network);
+        })
+    }
+
+    /// Ends it all: the list is written down, nothing is called any more, and the node's handle is
+    /// given up. Calls that are under way are left to themselves.
+    pub fn stop(&self) {
+        self.save();
+        lock(&self.node).take();
+        self.changed.notify_all();
+        self.sync.wake();
+    }
+
+    /// The node, for as long as this has not been stopped. Not to be kept over a call.
+    fn node(&self) -> Option<NodeHandle> {
+        lock(&self.node).clone()
+    }
+
+    fn is_over(&self) -> bool {
+        lock(&self.node).is_none()
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        lock(&self.table)
+    }
+
+    fn asker(&self) -> Asker<'_> {
+        Asker { client: &*self.client, prefix: self.prefix }
+    }
+
+    /// What we say of ourselves.
+    fn handshake(&self, node: &NodeHandle) -> Handshake {
+        let view = node.view();
+        let tip = view.chain.tip();
+        Handshake {
+            chain_id: self.chain_id,
+            version: PEER_VERSION,
+            height: tip.height,
+            tip: tip.hash,
+            work: tip.total_work,
+            instance: self.instance,
+            node: self.reach.clone(),
+            time: node.now().unix,
+        }
+    }
+
+    /// Whether a node is one to speak with. `shown` is its name in the error.
+    fn judge(&self, theirs: &Handshake, shown: impl FnOnce() -> String) -> Result<(), PeerError> {
+        if theirs.instance == self.instance {
+            return Err(PeerError::Myself(shown()));
+        }
+        if theirs.chain_id != self.chain_id {
+            let (theirs, ours) = (theirs.chain_id, self.chain_id);
+            return Err(PeerError::OtherChain { node: shown(), theirs, ours });
+        }
+        if theirs.version != PEER_VERSION {
+            let (theirs, ours) = (theirs.version, PEER_VERSION);
+            return Err(PeerError::OtherVersion { node: shown(), theirs, ours });
+        }
+        Ok(())
+    }
+
+    /// Writes the list of peers down; if that fails the log tells, and the network goes on.
+    fn save(&self) {
+        let file = lock(&self.file);
+        let records = self.table().records();
+        if let Err(error) = file.save(&records) {
+            log::error!("the list of peers could not be written down: {error}");
+        }
+    }
+}
+
+/// As the clock of a node says.
+fn times(node: &NodeHandle) -> Times {
+    let now = node.now();
+    Times { unix: now.unix, monotonic: now.monotonic }
+}
+
+fn exchange_every(node: &NodeHandle) -> Duration {
+    let spacing = node.params().schedule.spacing(node.view().chain.height().next());
+    Duration::from_secs(spacing.into()).clamp(EXCHANGE_MIN, EXCHANGE_MAX)
+}
+
+/// Locks; a thread that panicked has ended the process.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends the process when the thread that holds it panics: a network of which a part has silently
+/// gone is worse than a restart.
+struct EndOnPanic;
+
+impl Drop for EndOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("farthing: a thread of the peer network panicked, the process ends");
+            process::exit(101);
+        }
+    }
+}

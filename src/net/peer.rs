@@ -1,0 +1,214 @@
+//! One peer: what is known of it, and what waits to be sent to it.
+
+use crate::node::ports::{PeerInfo, PeerState};
+use crate::primitives::{BlockHash, Height, PeerAddress, Txid, UnixTime, Work};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Blocks that wait for one peer at most. The oldest gives way: who lacks it fetches it with the
+/// next tip that it hears of.
+pub const OUTBOX_BLOCKS_MAX: usize = 8;
+
+/// Transfers that wait for one peer at most, by their ids (128 KiB). The oldest gives way: the
+/// peer finds it when it next looks into our pool.
+pub const OUTBOX_TRANSFERS_MAX: usize = 4_096;
+
+/// Other addresses of one peer that are remembered at most; more are compared by handshake again.
+const ALIASES_MAX: usize = 4;
+
+/// A block with the text that announces it, made once for all peers.
+#[derive(Debug)]
+pub struct Announcement {
+    /// The block.
+    pub hash: BlockHash,
+    /// Its height.
+    pub height: Height,
+    /// The work of the branch that ends with it.
+    pub work: Work,
+    /// The body of the request.
+    pub text: String,
+}
+
+/// What a peer says of its best chain. Nothing of it is proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The height of its tip.
+    pub height: Height,
+    /// Its tip.
+    pub tip: BlockHash,
+    /// All its work.
+    pub work: Work,
+}
+
+/// What waits for one peer, blocks before transfers.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    blocks: VecDeque<Arc<Announcement>>,
+    transfers: VecDeque<Txid>,
+    /// Whether something has given way since the outbox was last empty.
+    pub overflowed: bool,
+}
+
+impl Outbox {
+    /// Adds a block.
+    pub fn push_block(&mut self, block: Arc<Announcement>) {
+        if self.blocks.len() >= OUTBOX_BLOCKS_MAX {
+            self.blocks.pop_front();
+            self.overflowed = true;
+        }
+        self.blocks.push_back(block);
+    }
+
+    /// Puts a block back that could not be sent just now; it gives way to newer ones.
+    pub fn put_back(&mut self, block: Arc<Announcement>) {
+        if self.blocks.len() < OUTBOX_BLOCKS_MAX {
+            self.blocks.push_front(block);
+        }
+    }
+
+    /// Adds a transfer.
+    pub fn push_transfer(&mut self, id: Txid) {
+        if self.transfers.len() >= OUTBOX_TRANSFERS_MAX {
+            self.transfers.pop_front();
+            self.overflowed = true;
+        }
+        self.transfers.push_back(id);
+    }
+
+    /// The next block to send.
+    pub fn pop_block(&mut self) -> Option<Arc<Announcement>> {
+        self.blocks.pop_front()
+    }
+
+    /// The next transfer to send.
+    pub fn pop_transfer(&mut self) -> Option<Txid> {
+        self.transfers.pop_front()
+    }
+
+    /// Whether a block waits.
+    pub fn has_blocks(&self) -> bool {
+        !self.blocks.is_empty()
+    }
+
+    /// Whether a transfer waits.
+    pub fn has_transfers(&self) -> bool {
+        !self.transfers.is_empty()
+    }
+
+    /// Forgets the blocks: they are old when the peer is back.
+    pub fn drop_blocks(&mut self) {
+        self.blocks.clear();
+    }
+}
+
+/// What is known of one peer.
+#[derive(Debug)]
+pub struct Peer {
+    /// Where it is called.
+    pub address: PeerAddress,
+    /// Tells it from one of the same address that was removed meanwhile.
+    pub serial: u64,
+    /// Whether a person added it.
+    pub manual: bool,
+    /// How it stands.
+    pub state: PeerState,
+    /// Why it does not stand better.
+    pub reason: String,
+    /// The random number of its run, by which other addresses of it are recognised.
+    pub instance: Option<u64>,
+    aliases: Vec<PeerAddress>,
+    /// What it says of its chain.
+    pub claim: Option<Claim>,
+    /// When it last answered.
+    pub last_seen: Option<UnixTime>,
+    /// Its clock less ours, in seconds.
+    pub clock_offset: Option<i64>,
+    /// How often in a row it has not answered.
+    pub failures: u32,
+    /// Since when it has not answered.
+    pub failing_since: Option<Duration>,
+    /// When the next handshake is due.
+    pub due: Duration,
+    /// When it was last called for a handshake, whatever came of it.
+    pub tried: Option<Duration>,
+    /// Calls for a handshake that have ended, and those among them that went well.
+    pub ended: u64,
+    /// See `ended`.
+    pub answered: u64,
+    /// When it last answered a handshake.
+    pub asked: Option<Duration>,
+    /// Whether a worker talks to it.
+    pub busy: bool,
+    /// Before this nothing is sent: it was busy.
+    pub not_before: Duration,
+    /// Whether its open transactions are to be looked at.
+    pub pull: bool,
+    /// What waits for it.
+    pub outbox: Outbox,
+}
+
+impl Peer {
+    /// A peer that has not been spoken with; its handshake is due.
+    pub fn new(address: PeerAddress, serial: u64, manual: bool) -> Self {
+        Self {
+            address,
+            serial,
+            manual,
+            state: PeerState::New,
+            reason: String::new(),
+            instance: None,
+            aliases: Vec::new(),
+            claim: None,
+            last_seen: None,
+            clock_offset: None,
+            failures: 0,
+            failing_since: None,
+            due: Duration::ZERO,
+            tried: None,
+            ended: 0,
+            answered: 0,
+            asked: None,
+            busy: false,
+            not_before: Duration::ZERO,
+            pull: false,
+            outbox: Outbox::default(),
+        }
+    }
+
+    /// Whether the last exchange went well.
+    pub fn is_connected(&self) -> bool {
+        self.state == PeerState::Connected
+    }
+
+    /// Whether this is the peer at `address`.
+    pub fn is_at(&self, address: &PeerAddress) -> bool {
+        self.address == *address || self.aliases.contains(address)
+    }
+
+    /// Remembers another address of it.
+    pub fn add_alias(&mut self, alias: PeerAddress) {
+        if !self.is_at(&alias) && self.aliases.len() < ALIASES_MAX {
+            self.aliases.push(alias);
+        }
+    }
+
+    /// Whether it says that its chain has more work than `work`.
+    pub fn claims_more_than(&self, work: Work) -> bool {
+        self.is_connected() && self.claim.is_some_and(|claim| claim.work > work)
+    }
+
+    /// What others may know of it.
+    pub fn info(&self) -> PeerInfo {
+        PeerInfo {
+            node: self.address.clone(),
+            state: self.state,
+            reason: self.reason.clone(),
+            height: self.claim.map(|claim| claim.height),
+            work: self.claim.map(|claim| claim.work),
+            last_seen: self.last_seen,
+            failures: self.failures,
+            manual: self.manual,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Catching up: headers first, then only the bodies that are missing, from all peers that have them.
+//!
+//! Owns one thread that decides and a few that fetch. One sync at a time: whoever asks for one while
+//! it runs makes it look again at the end. What a sync has fetched is kept by the owner, headers in
+//! the tree and bodies on disk, so a sync that was cut short goes on where it was.
+
+mod bodies;
+mod download;
+mod headers;
+
+pub(super) use self::bodies::Fetch;
+
+use super::{Network, TICK, lock};
+use crate::chain::headers::HeaderNode;
+use crate::node::NodeHandle;
+use crate::primitives::BlockHash;
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Rounds of headers and bodies in one sync at most; the next exchange of tips starts another.
+const ROUNDS_MAX: usize = 1_000;
+
+/// Tips whose bodies nobody gave that are passed over at most; the oldest is tried again.
+const WITHHELD_MAX: usize = 64;
+
+/// How long a tip is passed over whose bodies nobody gave.
+const WITHHELD_PAUSE: Duration = Duration::from_secs(30);
+
+/// Who wants a sync, and how far it is.
+#[derive(Default)]
+pub(super) struct SyncGate {
+    state: Mutex<GateState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct GateState {
+    /// Counts the requests; a sync that starts serves all so far.
+    requested: u64,
+    /// The last request that was served.
+    served: u64,
+    /// Blocks that syncs have brought onto the best chain.
+    adopted: u64,
+    withheld: VecDeque<(BlockHash, Duration)>,
+}
+
+impl SyncGate {
+    /// Asks for a sync; returns the number of the request.
+    pub(super) fn request(&self) -> u64 {
+        let mut state = lock(&self.state);
+        state.requested += 1;
+        self.changed.notify_all();
+        state.requested
+    }
+
+    /// Wakes everyone who waits.
+    pub(super) fn wake(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Whether a sync runs or waits to run.
+    pub(super) fn is_busy(&self) -> bool {
+        let state = lock(&self.state);
+        state.served < state.requested
+    }
+
+    /// Waits until the request was served, but not beyond `deadline` or the end of the network.
+    pub(super) fn wait_for(&self, request: u64, deadline: Instant, is_over: impl Fn() -> bool) {
+        let mut state = lock(&self.state);
+        while state.served < request && Instant::now() < deadline && !is_over() {
+            let waited = self.changed.wait_timeout(state, TICK);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Blocks that syncs have brought onto the best chain so far.
+    pub(super) fn adopted(&self) -> u64 {
+        lock(&self.state).adopted
+    }
+
+    fn note_adopted(&self, blocks: usize) {
+        lock(&self.state).adopted += blocks as u64;
+    }
+
+    /// Waits for a request; `None` if there is none within a tick.
+    fn next(&self) -> Option<u64> {
+        let state = lock(&self.state);
+        let waiting = |state: &mut GateState| state.served == state.requested;
+        let waited = self.changed.wait_timeout_while(state, TICK, waiting);
+        let state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        (state.served < state.requested).then_some(state.requested)
+    }
+
+    fn serve(&self, request: u64) {
+        lock(&self.state).served = request;
+        self.changed.notify_all();
+    }
+
+    fn withhold(&self, tip: BlockHash, now: Duration) {
+        let mut state = lock(&self.state);
+        if state.withheld.len() >= WITHHELD_MAX {
+            state.withheld.pop_front();
+        }
+        state.withheld.push_back((tip, now + WITHHELD_PAUSE));
+    }
+
+    fn is_withheld(&self, tip: &BlockHash, now: Duration) -> bool {
+        let mut state = lock(&self.state);
+        state.withheld.retain(|(_, until)| *until > now);
+        state.withheld.iter().any(|(withheld, _)| withheld == tip)
+    }
+}
+
+impl Network {
+    /// Serves requests until the network is stopped.
+    pub(super) fn run_sync(&self) {
+        while !self.is_over() {
+            if let Some(request) = self.sync.next() {
+                self.sync();
+                self.sync.serve(request);
+            }
+        }
+    }
+
+    /// Catches up with the peers that claim more work than we have.
+    fn sync(&self) {
+        for _ in 0..ROUNDS_MAX {
+            let progress = self.fetch_headers();
+            let Some(node) = self.node() else { return };
+            let target = self.target(&node);
+            drop(node);
+            let adopted = target.is_some_and(|target| self.fetch_bodies(&target));
+            if !progress && !adopted {
+                return;
+            }
+        }
+    }
+
+    /// The heaviest tip beyond ours whose bodies somebody may have.
+    pub(super) fn target(&self, node: &NodeHandle) -> Option<Arc<HeaderNode>> {
+        let now = node.now().monotonic;
+        let view = node.view();
+        let headers = view.chain.headers();
+        headers.heavier_tips().find(|tip| !self.sync.is_withheld(&tip.hash, now)).cloned()
+    }
+}

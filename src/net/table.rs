@@ -1,0 +1,669 @@
+//! The peer table: who is known, and what is to be done next.
+//!
+//! Owns the peers with their outboxes, those who want to become one, those who were removed and
+//! those who lied. Never calls anyone and reads no clock: times come in as values, so that the same
+//! decisions can be played through in a simulation.
+//!
+//! Invariants: one call in flight to a peer; calls to peers that do not answer hold at most
+//! [`SUSPECT_CALLS_MAX`] workers; no two peers of the same instance; every list has a bound.
+
+use super::peer::{Announcement, Claim, Peer};
+use crate::node::ports::{PeerInfo, PeerState};
+use crate::primitives::{PeerAddress, Txid, UnixTime, Work};
+use crate::wire::{Handshake, PeerRecord};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Peers at most: each costs a call every few seconds. A person is told; others do not get in.
+pub const PEERS_MAX: usize = 128;
+
+/// Peers that came by themselves at most, so that there is always room for those that a person
+/// adds. One that has not answered for long gives way.
+pub const LEARNED_MAX: usize = 96;
+
+/// Nodes that wait to be called back at most; more are not heard until there is room.
+const CANDIDATES_MAX: usize = 64;
+
+/// Removed peers that are remembered at most; the oldest is forgotten.
+pub const REMOVED_MAX: usize = 256;
+
+/// Addresses that are kept away for a while at most; the oldest is forgotten.
+const PAUSED_MAX: usize = 256;
+
+/// Workers that may hang on peers that do not answer.
+pub const SUSPECT_CALLS_MAX: usize = 2;
+
+/// The first pause after a failure; it doubles with each further one.
+const BACKOFF_MIN: Duration = Duration::from_secs(1);
+
+/// The longest pause between calls to a peer that does not answer.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(600);
+
+/// The longest pause while a peer is missed that has answered before: most come back soon, from a
+/// restart or a broken line.
+const BACKOFF_MISSED_MAX: Duration = Duration::from_secs(8);
+
+/// How long a peer is missed; see [`BACKOFF_MISSED_MAX`].
+const MISSED_FOR: Duration = Duration::from_secs(600);
+
+/// How long a peer is left alone that said it was busy.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
+
+/// The least time between two handshakes that others cause.
+const ASKED_AGAIN_MIN: Duration = Duration::from_secs(1);
+
+/// How long a peer that lied is refused.
+pub const LIE_PAUSE: Duration = Duration::from_secs(600);
+
+/// How long an address is not called back again: nobody shall use us to knock at others' doors.
+const CANDIDATE_PAUSE: Duration = Duration::from_secs(60);
+
+/// A node that wants to become a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Where it says it is.
+    pub address: PeerAddress,
+    /// The instance that must answer there, if it has said.
+    pub instance: Option<u64>,
+}
+
+/// A peer as it was when a task for it was handed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Where it is called.
+    pub address: PeerAddress,
+    serial: u64,
+    suspect: bool,
+}
+
+/// What a worker is to do.
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// Exchange handshakes.
+    Exchange(Target),
+    /// See whether the candidate is where it says.
+    CallBack(Candidate),
+    /// Send a block.
+    Block(Target, Arc<Announcement>),
+    /// Send a transfer, if it is still pending.
+    Transfer(Target, Txid),
+    /// Look at the open transactions.
+    Pull(Target),
+}
+
+/// What came of a call that was not a handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was answered.
+    Done,
+    /// It was answered, and tips should be compared.
+    Compare,
+    /// The peer is busy.
+    Busy,
+    /// The peer did not answer, or with nonsense.
+    Failed(String),
+}
+
+/// All peers, and what is to be done.
+#[derive(Debug)]
+pub struct Table {
+    peers: BTreeMap<PeerAddress, Peer>,
+    candidates: VecDeque<Candidate>,
+    removed: VecDeque<PeerAddress>,
+    /// Addresses that are not called back before a moment.
+    paused: VecDeque<(PeerAddress, Duration)>,
+    suspect_calls: usize,
+    /// Lifted while a person waits for every peer to be asked.
+    pub suspect_calls_max: usize,
+    /// Served last; the next one after it is served first.
+    cursor: Option<PeerAddress>,
+    serials: u64,
+    random: u64,
+    exchange_every: Duration,
+}
+
+impl Table {
+    /// A table that exchanges tips every `exchange_every`; `seed` spreads the calls.
+    pub fn new(seed: u64, exchange_every: Duration) -> Self {
+        Self {
+            peers: BTreeMap::new(),
+            candidates: VecDeque::new(),
+            removed: VecDeque::new(),
+            paused: VecDeque::new(),
+            suspect_calls: 0,
+            suspect_calls_max: SUSPECT_CALLS_MAX,
+            cursor: None,
+            serials: 0,
+            random: seed | 1,
+            exchange_every,
+        }
+    }
+
+    /// Sets how often tips are exchanged.
+    pub fn set_exchange_every(&mut self, every: Duration) {
+        self.exchange_every = every;
+    }
+
+    /// All peers in the order of their addresses.
+    pub fn peers(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.values()
+    }
+
+    /// What others may know of the peers.
+    pub fn infos(&self) -> Vec<PeerInfo> {
+        self.peers().map(Peer::info).collect()
+    }
+
+    /// The peer that is reached at `address`.
+    pub fn find(&self, address: &PeerAddress) -> Option<&Peer> {
+        self.peers.get(address).or_else(|| self.peers().find(|peer| peer.is_at(address)))
+    }
+
+    fn find_mut(&mut self, address: &PeerAddress) -> Option<&mut Peer> {
+        let at = self.find(address)?.address.clone();
+        self.peers.get_mut(&at)
+    }
+
+    fn find_instance(&mut self, instance: u64) -> Option<&mut Peer> {
+        self.peers.values_mut().find(|peer| peer.instance == Some(instance))
+    }
+
+    /// The target's peer, unless it was removed meanwhile.
+    fn target(&mut self, target: &Target) -> Option<&mut Peer> {
+        self.peers.get_mut(&target.address).filter(|peer| peer.serial == target.serial)
+    }
+
+    /// Whether a person may add one more.
+    pub fn has_room(&self) -> bool {
+        self.peers.len() < PEERS_MAX
+    }
+
+    /// Adds what a person wants, or makes it that; its handshake is due.
+    pub fn add_manual(&mut self, address: &PeerAddress) {
+        self.removed.retain(|removed| removed != address);
+        self.paused.retain(|(paused, _)| paused != address);
+        match self.find_mut(address) {
+            Some(known) => known.manual = true,
+            None => self.insert(Peer::new(address.clone(), 0, true)),
+        }
+    }
+
+    fn insert(&mut self, mut peer: Peer) {
+        self.serials += 1;
+        peer.serial = self.serials;
+        self.peers.insert(peer.address.clone(), peer);
+    }
+
+    /// Removes the peer at `address` and keeps it away, whatever it says, until it is added again.
+    pub fn remove(&mut self, address: &PeerAddress) {
+        let known = self.find(address).map(|peer| peer.address.clone());
+        if let Some(known) = &known {
+            self.peers.remove(known);
+        }
+        self.candidates.retain(|candidate| candidate.address != *address);
+        for gone in known.into_iter().chain([address.clone()]) {
+            if !self.removed.contains(&gone) {
+                push_bounded(&mut self.removed, gone, REMOVED_MAX);
+            }
+        }
+    }
+
+    /// Hears of a node that speaks to us. A peer is called soon if that may bring something; any
+    /// other node is called back, to see whether it is where it says. Nothing of what it says is
+    /// believed before.
+    pub fn heard_of(&mut self, candidate: Candidate, is_news: bool, now: Duration) {
+        let by_instance = candidate.instance.and_then(|instance| {
+            self.peers.values().find(|peer| peer.instance == Some(instance)).map(|p| &p.address)
+        });
+        let known = by_instance.or_else(|| self.find(&candidate.address).map(|peer| &peer.address));
+        match known.cloned() {
+            Some(known) => {
+                let peer = self.peers.get_mut(&known).expect("just found");
+                let missed = matches!(peer.state, PeerState::Unreachable | PeerState::New);
+                if missed || is_news || peer.instance != candidate.instance {
+                    ask_soon(peer, now);
+                }
+            }
+            None => self.consider(candidate, now),
+        }
+    }
+
+    fn consider(&mut self, candidate: Candidate, now: Duration) {
+        self.paused.retain(|(_, until)| *until > now);
+        let away = self.removed.contains(&candidate.address)
+            || self.paused.iter().any(|(paused, _)| *paused == candidate.address);
+        let waits = self.candidates.iter().any(|other| other.address == candidate.address);
+        if !away && !waits && self.candidates.len() < CANDIDATES_MAX && self.has_learned_room(now) {
+            self.candidates.push_back(candidate);
+        }
+    }
+
+    fn has_learned_room(&self, now: Duration) -> bool {
+        let learned = self.peers().filter(|peer| !peer.manual).count();
+        (learned < LEARNED_MAX && self.has_room()) || self.most_missed(now).is_some()
+    }
+
+    /// A learned peer that has not answered for long.
+    fn most_missed(&self, now: Duration) -> Option<PeerAddress> {
+        let missed = self.peers().filter(|peer| !peer.manual && !peer.busy);
+        let since = |peer: &&Peer| peer.failing_since.filter(|since| now - *since > MISSED_FOR);
+        let oldest = missed.filter_map(|peer| Some((since(&peer)?, &peer.address))).min();
+        oldest.map(|(_, address)| address.clone())
+    }
+
+    /// Asks every peer as soon as a worker is free; returns each with the number of its calls that
+    /// have ended, and that went well, so far.
+    pub fn ask_all(&mut self, now: Duration) -> Vec<(PeerAddress, u64, u64)> {
+        for peer in self.peers.values_mut() {
+            peer.due = now;
+        }
+        self.peers().map(|peer| (peer.address.clone(), peer.ended, peer.answered)).collect()
+    }
+
+    /// As [`Self::ask_all`], but no peer more often than once a second.
+    pub fn ask_all_soon(&mut self, now: Duration) {
+        for peer in self.peers.values_mut().filter(|peer| peer.is_connected()) {
+            ask_soon(peer, now);
+        }
+    }
+
+    /// The next thing to do, or how long there is nothing.
+    pub fn next(&mut self, now: Duration) -> Result<Task, Duration> {
+        let task = self
+            .pick(|peer| peer.outbox.has_blocks() && can_send(peer, now), Self::block)
+            .or_else(|| self.suspect(now))
+            .or_else(|| self.pick(|peer| peer.is_connected() && peer.due <= now, Self::exchange))
+            .or_else(|| self.pick(|p| p.outbox.has_transfers() && can_send(p, now), Self::transfer))
+            .or_else(|| self.pick(|peer| peer.pull && can_send(peer, now), Self::pull));
+        task.ok_or_else(|| {
+            let due = self.peers().filter(|peer| !peer.busy).map(|peer| {
+                let waits = peer.is_connected()
+                    && (peer.pull || peer.outbox.has_blocks() || peer.outbox.has_transfers());
+                if waits { peer.not_before.min(peer.due) } else { peer.due }
+            });
+            due.filter(|due| *due > now).min().map_or(BACKOFF_MIN, |due| due - now)
+        })
+    }
+
+    /// The first idle peer behind the one served last that `wants`.
+    fn pick(
+        &mut self,
+        wants: impl Fn(&Peer) -> bool,
+        take: impl Fn(&mut Peer, Target) -> Option<Task>,
+    ) -> Option<Task> {
+        let behind = |peer: &&Peer| self.cursor.as_ref().is_none_or(|last| peer.address > *last);
+        let ready = |peer: &&Peer| !peer.busy && wants(peer);
+        let chosen = self
+            .peers()
+            .find(|peer| behind(peer) && ready(peer))
+            .or_else(|| self.peers().find(ready))?
+            .address
+            .clone();
+        self.cursor = Some(chosen.clone());
+        let peer = self.peers.get_mut(&chosen)?;
+        let suspect = !peer.is_connected();
+        let target = Target { address: chosen, serial: peer.serial, suspect };
+        let task = take(peer, target)?;
+        peer.busy = true;
+        self.suspect_calls += usize::from(suspect);
+        Some(task)
+    }
+
+    fn block(peer: &mut Peer, target: Target) -> Option<Task> {
+        peer.outbox.pop_block().map(|block| Task::Block(target, block))
+    }
+
+    fn transfer(peer: &mut Peer, target: Target) -> Option<Task> {
+        peer.outbox.pop_transfer().map(|id| Task::Transfer(target, id))
+    }
+
+    #[allow(clippy::unnecessary_wraps)] // One shape for all that `pick` takes.
+    fn exchange(_: &mut Peer, target: Target) -> Option<Task> {
+        Some(Task::Exchange(target))
+    }
+
+    #[allow(clippy::unnecessary_wraps)]
+    fn pull(peer: &mut Peer, target: Target) -> Option<Task> {
+        peer.pull = false;
+        Some(Task::Pull(target))
+    }
+
+    /// A call to someone who may not answer, within their share of the workers.
+    fn suspect(&mut self, now: Duration) -> Option<Task> {
+        if self.suspect_calls >= self.suspect_calls_max {
+            return None;
+        }
+        if let Some(candidate) = self.candidates.pop_front() {
+            self.suspect_calls += 1;
+            let pause = (candidate.address.clone(), now + CANDIDATE_PAUSE);
+            push_bounded(&mut self.paused, pause, PAUSED_MAX);
+            return Some(Task::CallBack(candidate));
+        }
+        self.pick(|peer| !peer.is_connected() && peer.due <= now, Self::exchange)
+    }
+
+    /// The worker is done with the target.
+    fn release(&mut self, target: &Target) {
+        self.suspect_calls -= usize::from(target.suspect);
+        if let Some(peer) = self.target(target) {
+            peer.busy = false;
+        }
+    }
+
+    /// A handshake was answered by a node of our chain. Returns the address of the peer that it
+    /// turned out to be another address of, if so: one of the two is then gone.
+    pub fn answered(
+        &mut self,
+        target: &Target,
+        theirs: &Handshake,
+        times: Times,
+    ) -> Option<PeerAddress> {
+        self.release(target);
+        self.target(target)?;
+        self.introduce(&target.address, theirs, times)
+    }
+
+    /// As [`Self::answered`], for the peer at `address` that answered outside of any task.
+    pub fn introduce(
+        &mut self,
+        address: &PeerAddress,
+        theirs: &Handshake,
+        times: Times,
+    ) -> Option<PeerAddress> {
+        let wait = self.spread(self.exchange_every);
+        let peer = self.find_mut(address)?;
+        meet(peer, theirs, times);
+        peer.due = times.monotonic + wait;
+        let (address, manual) = (peer.address.clone(), peer.manual);
+        let is_twin =
+            |peer: &&Peer| peer.address != address && peer.instance == Some(theirs.instance);
+        let twin = self.peers.values().find(is_twin)?;
+        let (twin, twin_manual) = (twin.address.clone(), twin.manual);
+        let (keep, drop) = if manual && !twin_manual { (address, twin) } else { (twin, address) };
+        self.peers.remove(&drop);
+        let kept = self.peers.get_mut(&keep)?;
+        kept.add_alias(drop);
+        kept.manual |= manual;
+        Some(keep)
+    }
+
+    /// Our tip has changed while a peer was told of the one before: it is told again.
+    pub fn ask_again(&mut self, address: &PeerAddress, now: Duration) {
+        if let Some(peer) = self.find_mut(address).filter(|peer| peer.is_connected()) {
+            peer.due = now;
+        }
+    }
+
+    /// A candidate was called back; `theirs` is what it answered. True if it is now a peer.
+    pub fn called_back(
+        &mut self,
+        candidate: &Candidate,
+        theirs: Option<&Handshake>,
+        times: Times,
+    ) -> bool {
+        self.suspect_calls -= 1;
+        let address = &candidate.address;
+        let Some(theirs) = theirs else { return false };
+        if candidate.instance.is_some_and(|instance| instance != theirs.instance)
+            || self.removed.contains(address)
+        {
+            return false;
+        }
+        if let Some(twin) = self.find_instance(theirs.instance) {
+            twin.add_alias(address.clone());
+            return false;
+        }
+        if self.find(address).is_some() || !self.has_learned_room(times.monotonic) {
+            return false;
+        }
+        let learned = self.peers().filter(|peer| !peer.manual).count();
+        if (learned >= LEARNED_MAX || !self.has_room())
+            && let Some(missed) = self.most_missed(times.monotonic)
+        {
+            self.peers.remove(&missed);
+        }
+        let mut peer = Peer::new(address.clone(), 0, false);
+        meet(&mut peer, theirs, times);
+        peer.due = times.monotonic + self.spread(self.exchange_every);
+        self.insert(peer);
+        true
+    }
+
+    /// A peer did not answer a handshake.
+    pub fn not_answered(&mut self, target: &Target, reason: String, now: Duration) {
+        self.release(target);
+        if let Some(peer) = self.target(target) {
+            peer.ended += 1;
+            peer.tried = Some(now);
+        }
+        self.fail(&target.address, reason, now);
+    }
+
+    /// A peer answered a handshake that it is busy.
+    pub fn busy(&mut self, target: &Target, now: Duration) {
+        self.release(target);
+        if let Some(peer) = self.target(target) {
+            peer.ended += 1;
+            (peer.tried, peer.due) = (Some(now), now + 2 * BUSY_PAUSE);
+        }
+    }
+
+    /// A peer is not one of ours: another chain, another version, this node.
+    pub fn refused(&mut self, target: &Target, reason: String, now: Duration) {
+        self.release(target);
+        if let Some(peer) = self.target(target) {
+            peer.ended += 1;
+            peer.tried = Some(now);
+        }
+        self.refuse(&target.address, reason, now);
+    }
+
+    /// A task other than a handshake has ended.
+    pub fn done(&mut self, task: &Task, outcome: Outcome, now: Duration) {
+        let (Task::Exchange(target)
+        | Task::Block(target, _)
+        | Task::Transfer(target, _)
+        | Task::Pull(target)) = task
+        else {
+            return;
+        };
+        self.release(target);
+        let Some(peer) = self.target(target) else { return };
+        match outcome {
+            Outcome::Done => {}
+            Outcome::Compare => ask_soon(peer, now),
+            Outcome::Busy => {
+                peer.not_before = now + BUSY_PAUSE;
+                match task {
+                    Task::Block(_, block) => peer.outbox.put_back(block.clone()),
+                    Task::Transfer(_, id) => peer.outbox.push_transfer(*id),
+                    Task::Exchange(_) | Task::Pull(_) | Task::CallBack(_) => {}
+                }
+            }
+            Outcome::Failed(reason) => return self.fail(&target.address, reason, now),
+        }
+        if peer.outbox.overflowed && !peer.outbox.has_blocks() && !peer.outbox.has_transfers() {
+            peer.outbox.overflowed = false;
+            ask_soon(peer, now);
+        }
+    }
+
+    /// A peer has our block now, or says so.
+    pub fn has_block(&mut self, address: &PeerAddress, claim: Claim) {
+        if let Some(peer) = self.find_mut(address)
+            && peer.claim.is_some_and(|known| known.work < claim.work)
+        {
+            peer.claim = Some(claim);
+        }
+    }
+
+    /// A peer did not answer.
+    pub fn fail(&mut self, address: &PeerAddress, reason: String, now: Duration) {
+        let spread = self.spread(Duration::from_secs(1));
+        let Some(peer) = self.find_mut(address) else { return };
+        if peer.state == PeerState::Refused && peer.due > now {
+            return;
+        }
+        (peer.state, peer.reason) = (PeerState::Unreachable, reason);
+        peer.failures = peer.failures.saturating_add(1);
+        let since = *peer.failing_since.get_or_insert(now);
+        peer.outbox.drop_blocks();
+        let missed = peer.last_seen.is_some() && now - since < MISSED_FOR;
+        let most = if missed { BACKOFF_MISSED_MAX } else { BACKOFF_MAX };
+        let doubled = BACKOFF_MIN * 2_u32.pow((peer.failures - 1).min(16));
+        peer.due = now + doubled.min(most).mul_f64(spread.as_secs_f64());
+    }
+
+    /// A peer has lied or is not one of ours. One that a person added stays in the list and is
+    /// tried again after [`LIE_PAUSE`]; any other goes and stays away for as long.
+    pub fn refuse(&mut self, address: &PeerAddress, reason: String, now: Duration) {
+        let Some(peer) = self.find_mut(address) else { return };
+        let until = now + LIE_PAUSE;
+        (peer.state, peer.reason, peer.claim) = (PeerState::Refused, reason, None);
+        (peer.due, peer.outbox) = (until, super::peer::Outbox::default());
+        if !peer.manual {
+            let gone = peer.address.clone();
+            self.peers.remove(&gone);
+            push_bounded(&mut self.paused, (gone, until), PAUSED_MAX);
+        }
+    }
+
+    /// What a peer has shown of its chain is less than it said.
+    pub fn disprove(&mut self, address: &PeerAddress, shown: Claim) {
+        if let Some(peer) = self.find_mut(address)
+            && peer.claim.is_some_and(|claim| claim.work > shown.work)
+        {
+            peer.claim = Some(shown);
+        }
+    }
+
+    /// Puts a transfer into every outbox but that of the peer it came from.
+    pub fn relay_transfer(&mut self, id: Txid, from: Option<&PeerAddress>) {
+        for peer in self.peers.values_mut() {
+            let came_from = from.is_some_and(|from| peer.is_at(from));
+            if !came_from && peer.state != PeerState::Refused {
+                peer.outbox.push_transfer(id);
+            }
+        }
+    }
+
+    /// Whether a block whose branch has this much work may be news to anyone.
+    pub fn lacks_block(&self, work: Work) -> bool {
+        let lacks = |peer: &Peer| peer.claim.is_none_or(|claim| claim.work < work);
+        self.peers().any(|peer| peer.is_connected() && lacks(peer))
+    }
+
+    /// Puts a block into the outbox of every peer that may lack it.
+    pub fn relay_block(&mut self, block: &Arc<Announcement>, from: Option<&PeerAddress>) {
+        for peer in self.peers.values_mut() {
+            let came_from = from.is_some_and(|from| peer.is_at(from));
+            let has_better = peer.claim.is_some_and(|claim| claim.work >= block.work);
+            if !came_from && !has_better && peer.is_connected() {
+                peer.outbox.push_block(block.clone());
+            }
+        }
+    }
+
+    /// Peers that say they have more than `work`, the most first.
+    pub fn claiming_more(&self, work: Work) -> Vec<(PeerAddress, Claim)> {
+        let mut claims: Vec<_> = self
+            .peers()
+            .filter(|peer| peer.claims_more_than(work))
+            .filter_map(|peer| Some((peer.address.clone(), peer.claim?)))
+            .collect();
+        claims.sort_by_key(|(_, claim)| std::cmp::Reverse(claim.work));
+        claims
+    }
+
+    /// Has the open transactions of one connected peer looked at, each in turn.
+    pub fn pull_from_next(&mut self, turn: usize) {
+        let connected = self.peers.values_mut().filter(|peer| peer.is_connected());
+        let mut connected: Vec<_> = connected.collect();
+        let count = connected.len();
+        if let Some(peer) = turn.checked_rem(count).and_then(|at| connected.get_mut(at)) {
+            peer.pull = true;
+        }
+    }
+
+    /// What is to be remembered over a restart.
+    pub fn records(&self) -> Vec<PeerRecord> {
+        let peers = self.peers().map(|peer| PeerRecord {
+            node: peer.address.clone(),
+            manual: peer.manual,
+            removed: false,
+            last_seen: peer.last_seen.unwrap_or_default(),
+        });
+        let removed = self.removed.iter().map(|node| PeerRecord {
+            node: node.clone(),
+            manual: false,
+            removed: true,
+            last_seen: UnixTime(0),
+        });
+        peers.chain(removed).collect()
+    }
+
+    /// Takes up what was remembered.
+    pub fn restore(&mut self, record: PeerRecord) {
+        if record.removed {
+            push_bounded(&mut self.removed, record.node, REMOVED_MAX);
+        } else if self.has_room() && self.find(&record.node).is_none() {
+            let mut peer = Peer::new(record.node, 0, record.manual);
+            peer.last_seen = (record.last_seen != UnixTime(0)).then_some(record.last_seen);
+            self.insert(peer);
+        }
+    }
+
+    /// `around` give or take a fifth, so that nodes do not call in step (xorshift64).
+    fn spread(&mut self, around: Duration) -> Duration {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        let permille = u32::try_from(self.random % 401).expect("below 401");
+        around * (800 + permille) / 1_000
+    }
+}
+
+/// The time of day and the time since some fixed moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// For what others see.
+    pub unix: UnixTime,
+    /// For pauses.
+    pub monotonic: Duration,
+}
+
+/// Whether something may be sent to a peer now.
+fn can_send(peer: &Peer, now: Duration) -> bool {
+    peer.is_connected() && peer.not_before <= now
+}
+
+/// Makes a handshake due, unless there was one just now.
+fn ask_soon(peer: &mut Peer, now: Duration) {
+    let earliest = peer.tried.map_or(now, |tried| now.max(tried + ASKED_AGAIN_MIN));
+    if peer.state != PeerState::Refused {
+        peer.due = peer.due.min(earliest);
+    }
+}
+
+/// Notes what a peer has answered.
+fn meet(peer: &mut Peer, theirs: &Handshake, times: Times) {
+    if !peer.is_connected() {
+        peer.pull = true;
+    }
+    (peer.state, peer.reason) = (PeerState::Connected, String::new());
+    peer.instance = Some(theirs.instance);
+    peer.claim = Some(Claim { height: theirs.height, tip: theirs.tip, work: theirs.work });
+    peer.last_seen = Some(times.unix);
+    peer.clock_offset = Some(theirs.time.seconds_since(times.unix));
+    (peer.failures, peer.failing_since) = (0, None);
+    (peer.tried, peer.asked) = (Some(times.monotonic), Some(times.monotonic));
+    (peer.ended, peer.answered) = (peer.ended + 1, peer.answered + 1);
+}
+
+fn push_bounded<T>(list: &mut VecDeque<T>, item: T, max: usize) {
+    if list.len() >= max {
+        list.pop_front();
+    }
+    list.push_back(item);
+}

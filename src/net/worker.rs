@@ -1,0 +1,236 @@
+//! Does what is due, one task after the other, in as many threads as there are workers.
+
+use super::ask::AskError;
+use super::blame::{Blame, blame};
+use super::client::Call;
+use super::peer::{Announcement, Claim};
+use super::table::{Candidate, Outcome, Target, Task};
+use super::{Network, TICK, lock, times};
+use crate::node::ports::PeerError;
+use crate::node::{NodeError, NodeHandle, Origin};
+use crate::primitives::{BlockHash, PeerAddress, Txid, Work};
+use crate::wire::{Handshake, transfer_to_json};
+use std::sync::PoisonError;
+
+/// What another node says when it takes us for ourselves.
+const OWN_ADDRESS: &str = "own-address";
+
+/// What another node says when we are of another chain.
+const OTHER_CHAIN: &str = "other-chain";
+
+/// A handshake that went well.
+pub(super) struct Greeted {
+    /// What the other said.
+    pub(super) theirs: Handshake,
+    /// The work that it heard of from us.
+    told: Work,
+}
+
+/// Why a handshake led to nothing.
+pub(super) enum Met {
+    /// It is no peer for us, or we are none for it.
+    Refused(PeerError),
+    /// It has too much to do.
+    Busy,
+    /// It does not answer, or with nonsense.
+    Failed(String),
+}
+
+impl Network {
+    /// Works until the network is stopped.
+    pub(super) fn run_worker(&self) {
+        while let Some(task) = self.next_task() {
+            self.perform(&task);
+            self.changed.notify_all();
+        }
+    }
+
+    /// The next task; waits for it. `None` when it is over.
+    fn next_task(&self) -> Option<Task> {
+        loop {
+            let now = self.node()?.now().monotonic;
+            let mut table = self.table();
+            match table.next(now) {
+                Ok(task) => return Some(task),
+                Err(wait) => {
+                    let waited = self.changed.wait_timeout(table, wait.min(TICK));
+                    drop(waited.unwrap_or_else(PoisonError::into_inner));
+                }
+            }
+        }
+    }
+
+    fn perform(&self, task: &Task) {
+        let outcome = match task {
+            Task::Exchange(target) => return self.exchange(target),
+            Task::CallBack(candidate) => return self.call_back(candidate),
+            Task::Block(target, block) => self.send_block(target, block),
+            Task::Transfer(target, id) => self.send_transfer(target, id),
+            Task::Pull(target) => self.pull(target),
+        };
+        if let Some(node) = self.node() {
+            self.table().done(task, outcome, node.now().monotonic);
+        }
+    }
+
+    /// Shakes hands with the node at `address`. `None` when the network was stopped meanwhile.
+    pub(super) fn meet(&self, address: &PeerAddress, quick: bool) -> Option<Result<Greeted, Met>> {
+        let ours = self.handshake(&self.node()?);
+        let answer = self.asker().handshake(address, &ours.to_json(), quick);
+        if self.is_over() {
+            return None;
+        }
+        Some(match answer {
+            Ok(theirs) => match self.judge(&theirs, || address.to_string()) {
+                Ok(()) => Ok(Greeted { theirs, told: ours.work }),
+                Err(error) => Err(Met::Refused(error)),
+            },
+            Err(AskError::Busy(_)) => Err(Met::Busy),
+            Err(AskError::Refused { status: 409, code, message }) => {
+                Err(Met::Refused(self.refusal(address, &code, message)))
+            }
+            Err(error @ (AskError::Call(_) | AskError::Refused { .. } | AskError::Shape(_))) => {
+                Err(Met::Failed(error.to_string()))
+            }
+        })
+    }
+
+    /// What a node means that refuses us.
+    fn refusal(&self, address: &PeerAddress, code: &str, reason: String) -> PeerError {
+        let node = address.to_string();
+        let words = reason.split(|c: char| !c.is_ascii_alphanumeric());
+        let mut chains = words.filter_map(|word| word.parse::<BlockHash>().ok());
+        let theirs = chains.find(|chain| *chain != self.chain_id);
+        match (code, theirs) {
+            (OWN_ADDRESS, _) => PeerError::Myself(node),
+            (OTHER_CHAIN, Some(theirs)) => {
+                PeerError::OtherChain { node, theirs, ours: self.chain_id }
+            }
+            _ => PeerError::Refused { node, reason },
+        }
+    }
+
+    fn exchange(&self, target: &Target) {
+        let Some(met) = self.meet(&target.address, false) else { return };
+        let Some(node) = self.node() else { return };
+        let times = times(&node);
+        let mut table = self.table();
+        match met {
+            Ok(greeted) => {
+                if let Some(twin) = table.answered(target, &greeted.theirs, times) {
+                    log::info!("{} is another address of a peer: {twin} stays", target.address);
+                }
+                drop(table);
+                self.compare(&node, &target.address, &greeted);
+            }
+            Err(Met::Busy) => table.busy(target, times.monotonic),
+            Err(Met::Failed(reason)) => table.not_answered(target, reason, times.monotonic),
+            Err(Met::Refused(error)) => {
+                log::warn!("{error}");
+                table.refused(target, error.to_string(), times.monotonic);
+            }
+        }
+    }
+
+    /// Calls a node back that came to us, and takes it in if it is where it says.
+    fn call_back(&self, candidate: &Candidate) {
+        let Some(met) = self.meet(&candidate.address, false) else { return };
+        let Some(node) = self.node() else { return };
+        let greeted = met.ok();
+        let theirs = greeted.as_ref().map(|greeted| &greeted.theirs);
+        let is_new = self.table().called_back(candidate, theirs, times(&node));
+        if is_new {
+            log::info!("{} is now a peer", candidate.address);
+            self.save();
+        }
+        if let Some(greeted) = greeted {
+            self.compare(&node, &candidate.address, &greeted);
+        }
+    }
+
+    /// Who is behind? If it is us, we sync; if the other has not heard of our latest tip, because
+    /// that came in between and before it was a peer, it is told at once.
+    fn compare(&self, node: &NodeHandle, address: &PeerAddress, greeted: &Greeted) {
+        self.sync_if_behind(node, &greeted.theirs);
+        let now = node.now().monotonic;
+        if node.view().chain.tip().total_work > greeted.told {
+            self.table().ask_again(address, now);
+        }
+    }
+
+    pub(super) fn sync_if_behind(&self, node: &NodeHandle, theirs: &Handshake) {
+        if theirs.work > node.view().chain.tip().total_work {
+            self.sync.request();
+        }
+    }
+
+    /// 201: it has it. 200: it lacks what is before it and fetches that by itself. 409: it is old
+    /// there or invalid. In both, comparing tips tells who has to move.
+    fn send_block(&self, target: &Target, block: &Announcement) -> Outcome {
+        match self.asker().tell(&target.address, &Call::Block(&block.text)) {
+            Ok(201) => {
+                let Announcement { hash, height, work, .. } = *block;
+                self.table().has_block(&target.address, Claim { height, tip: hash, work });
+                Outcome::Done
+            }
+            Ok(_) => Outcome::Compare,
+            Err(error) => failed(error),
+        }
+    }
+
+    /// Whatever it answers, it has seen it: most likely it knew it before.
+    fn send_transfer(&self, target: &Target, id: &Txid) -> Outcome {
+        let text = self.node().and_then(|node| {
+            let view = node.view();
+            let pending = view.chain.pool().get(id)?;
+            Some(transfer_to_json(pending.transfer(), self.prefix))
+        });
+        let Some(text) = text else { return Outcome::Done };
+        match self.asker().tell(&target.address, &Call::Transfer(&text)) {
+            Ok(_) => Outcome::Done,
+            Err(error) => failed(error),
+        }
+    }
+
+    /// Takes over the open transactions that we lack.
+    fn pull(&self, target: &Target) -> Outcome {
+        let transfers = match self.asker().pool(&target.address) {
+            Ok(transfers) => transfers,
+            // A pool too large to look at heals by relay and by blocks.
+            Err(AskError::Call(super::client::CallError::TooLong(_))) => return Outcome::Done,
+            Err(error) => return failed(error),
+        };
+        for transfer in transfers {
+            let Some(node) = self.node() else { return Outcome::Done };
+            if node.view().chain.pool().get(&transfer.id()).is_some() {
+                continue;
+            }
+            match node.submit_transfer(transfer, Origin::Peer(target.address.clone())) {
+                Err(error) if blame(&error) == Blame::Lie => {
+                    self.accuse(&target.address, &error);
+                    return Outcome::Done;
+                }
+                Err(NodeError::Busy | NodeError::Stopping) => return Outcome::Done,
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Outcome::Done
+    }
+
+    /// A peer has lied: it is left alone for a while.
+    pub(super) fn accuse(&self, address: &PeerAddress, error: &dyn std::fmt::Display) {
+        let Some(node) = self.node() else { return };
+        log::warn!("{address} sent what no honest node sends, and is refused for a while: {error}");
+        let reason = format!("it sent what no honest node sends: {error}");
+        lock(&self.table).refuse(address, reason, node.now().monotonic);
+    }
+}
+
+fn failed(error: AskError) -> Outcome {
+    match error {
+        AskError::Busy(_) => Outcome::Busy,
+        AskError::Call(_) | AskError::Refused { .. } | AskError::Shape(_) => {
+            Outcome::Failed(error.to_string())
+        }
+    }
+}
