@@ -1,9 +1,10 @@
 //! Starts real nodes, talks to them as a client would, and waits on conditions.
 
+use farthing::testkit::Random;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -58,7 +59,7 @@ impl Start {
     pub fn node_in(self, dir: &Path) -> Node {
         let mut child = self.command(dir).spawn().expect("the program starts");
         let stdout = child.stdout.take().expect("stdout is piped");
-        match address_from(stdout) {
+        match address_from(stdout, DEADLINE) {
             Some(port) => Node { child, port, dir: None, path: dir.to_owned(), start: self },
             None => {
                 let status = child.wait().expect("the program ends");
@@ -95,8 +96,9 @@ impl Start {
     }
 }
 
-/// The port in the first line that names the wallet page; `None` if the program ends without one.
-fn address_from(stdout: ChildStdout) -> Option<u16> {
+/// The port in the first line that names the wallet page; `None` if there is none in time, or the
+/// program ends without one.
+fn address_from(stdout: ChildStdout, deadline: Duration) -> Option<u16> {
     let (found, port) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
@@ -108,7 +110,7 @@ fn address_from(stdout: ChildStdout) -> Option<u16> {
             }
         }
     });
-    port.recv_timeout(DEADLINE).ok().flatten()
+    port.recv_timeout(deadline).ok().flatten()
 }
 
 fn log_of(dir: &Path) -> String {
@@ -182,6 +184,22 @@ impl Node {
         *self = again;
     }
 
+    /// Starts it again after it was killed, and kills it once more after `moment`, whatever it is
+    /// doing then. True if that was before it had begun to answer.
+    pub fn die_starting(&mut self, moment: Duration) -> bool {
+        let start = Start { port: self.port, ..self.start.clone() };
+        self.child = start.command(&self.path).spawn().expect("the program starts");
+        let stdout = self.child.stdout.take().expect("stdout is piped");
+        let has_answered = address_from(stdout, moment).is_some();
+        self.kill();
+        !has_answered
+    }
+
+    /// A way to it for threads of the test.
+    pub fn client(&self) -> Client {
+        Client::new(self.port)
+    }
+
     /// A request without a body.
     pub fn call(&self, method: &str, path: &str) -> Answer {
         self.request(method, path, None)
@@ -199,26 +217,9 @@ impl Node {
 
     /// Any request; a body is sent as JSON.
     pub fn request(&self, method: &str, path: &str, body: Option<String>) -> Answer {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(DEADLINE * 2))
-            .proxy(None)
-            .build()
-            .into();
-        let url = format!("http://{}{path}", self.address());
-        let request = ureq::http::Request::builder().method(method).uri(url);
-        let response = match body {
-            Some(body) => agent.run(
-                request.header("content-type", "application/json").body(body).expect("a request"),
-            ),
-            None => agent.run(request.body(()).expect("a request")),
-        };
-        let mut response = response.unwrap_or_else(|error| {
+        self.client().request(method, path, body).unwrap_or_else(|error| {
             panic!("{method} {path} failed: {error}; the node's log: {}", self.log())
-        });
-        let status = response.status().as_u16();
-        let text = response.body_mut().with_config().limit(1 << 30).read_to_string();
-        Answer { status, text: text.expect("an answer in UTF-8") }
+        })
     }
 
     /// Creates a wallet and returns its address.
@@ -278,6 +279,55 @@ impl Drop for Node {
     }
 }
 
+/// A way to a node that may be killed meanwhile.
+#[derive(Clone)]
+pub struct Client {
+    agent: ureq::Agent,
+    base: String,
+}
+
+impl Client {
+    /// A way to whatever listens on this port.
+    pub fn new(port: u16) -> Self {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(DEADLINE * 2))
+            .proxy(None);
+        Self { agent: config.build().into(), base: format!("http://127.0.0.1:{port}") }
+    }
+
+    /// Any request; a body is sent as JSON.
+    ///
+    /// # Errors
+    /// No whole answer came.
+    pub fn request(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<String>,
+    ) -> Result<Answer, ureq::Error> {
+        let url = format!("{}{path}", self.base);
+        let request = ureq::http::Request::builder().method(method).uri(url);
+        let mut response = match body {
+            Some(body) => self.agent.run(
+                request.header("content-type", "application/json").body(body).expect("a request"),
+            )?,
+            None => self.agent.run(request.body(()).expect("a request"))?,
+        };
+        let status = response.status().as_u16();
+        let text = response.body_mut().with_config().limit(1 << 30).read_to_string()?;
+        Ok(Answer { status, text })
+    }
+}
+
+/// Runs `farthing verify` on a block file of the `dev` network.
+pub fn verify(file: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_farthing"));
+    command.args(["verify".as_ref(), file.as_os_str()]).args(["--network", "dev"]);
+    let dir = file.parent().expect("a file in a directory");
+    command.current_dir(dir).env_remove("RUST_LOG").output().expect("the program starts")
+}
+
 /// A status and a text.
 #[derive(Debug)]
 pub struct Answer {
@@ -322,4 +372,16 @@ pub fn wait<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
 /// Waits until `condition` holds.
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     wait(what, || condition().then_some(()));
+}
+
+/// The number in an environment variable, or this one: for runs longer than those of every commit.
+pub fn number_from_env(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |text| text.parse().expect("a whole number"))
+}
+
+/// Numbers that look random and are the same for the same `FARTHING_SEED`, which is printed.
+pub fn random(seed_otherwise: u64) -> Random {
+    let seed = number_from_env("FARTHING_SEED", seed_otherwise);
+    eprintln!("FARTHING_SEED={seed}");
+    Random(seed)
 }

@@ -3,4 +3,5 @@
 //! Each test starts nodes on free ports in directories of its own and waits on conditions with a
 //! deadline, never for a time.
 
+mod crash;
 mod harness;
