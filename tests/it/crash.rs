@@ -331,9 +331,7 @@ fn replay_agrees(node: &Node) {
     let mut accounts: HashMap<String, Account> = ChainParams::dev()
         .allocations
         .iter()
-        .map(|(key, amount)| {
-            (key.to_address(PREFIX), Account { units: amount.units(), nonce: 0 })
-        })
+        .map(|(key, amount)| (key.to_address(PREFIX), Account { units: amount.units(), nonce: 0 }))
         .collect();
     for block in node.get("/chain").expect(200).as_array().expect("an array") {
         for transaction in block["transactions"].as_array().expect("an array") {
