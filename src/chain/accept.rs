@@ -173,6 +173,25 @@ impl Chain {
         if let Some(known) = self.headers.get(&hash) {
             return Ok(known.clone());
         }
+        let (parent, work) = self.judge_header(header, now.unix)?;
+        let (node, evicted) = self.headers.insert(*header, &parent, work);
+        for hash in &evicted {
+            self.forget_side_body(hash);
+        }
+        if evicted.contains(&hash) { Err(AcceptError::TooManyBranches(hash)) } else { Ok(node) }
+    }
+
+    /// Judges a header that is not in the tree by all its rules, and changes nothing: cheap, so
+    /// that it may come before a body is looked at. Returns its parent and its work.
+    ///
+    /// # Errors
+    /// As [`Self::accept_header`].
+    pub fn judge_header(
+        &self,
+        header: &Header,
+        now: UnixTime,
+    ) -> Result<(Arc<HeaderNode>, Work), AcceptError> {
+        let hash = header.hash();
         for named in [hash, header.previous] {
             if self.is_invalid(&named) {
                 return Err(AcceptError::KnownInvalid(named));
@@ -181,12 +200,8 @@ impl Chain {
         let parent = self.headers.get(&header.previous).cloned();
         let parent = parent.ok_or(AcceptError::UnknownParent(header.previous))?;
         let facts = self.headers.parent_facts(&parent);
-        let work = check_header(&self.params, header, &facts, now.unix)?;
-        let (node, evicted) = self.headers.insert(*header, &parent, work);
-        for hash in &evicted {
-            self.forget_side_body(hash);
-        }
-        if evicted.contains(&hash) { Err(AcceptError::TooManyBranches(hash)) } else { Ok(node) }
+        let work = check_header(&self.params, header, &facts, now)?;
+        Ok((parent, work))
     }
 
     /// Judges a block: adds its header, keeps its body if it is worth keeping, and makes the
@@ -337,8 +352,7 @@ impl Chain {
     }
 
     fn is_worth_keeping(&self, node: &HeaderNode) -> bool {
-        let depth = Height(self.height().0.saturating_sub(SIDE_DEPTH_MAX));
-        let back = self.headers.at(depth).map_or(Work::ZERO, |node| node.total_work);
+        let back = self.headers.work_back();
         let more_than_the_tip = self.tip().total_work + Work::new(U256::from(1));
         let room = self.side_bytes < SIDE_BYTES_MAX;
         self.headers.is_on_branch_of(node, if room { back } else { more_than_the_tip })

@@ -6,6 +6,7 @@
 //! without a gap; `side` holds (parent, child) for exactly the headers off the best chain; `tips`
 //! are exactly the headers that have no child.
 
+use super::accept::SIDE_DEPTH_MAX;
 use crate::consensus::connect::ParentFacts;
 use crate::primitives::{BlockHash, Header, Height, Work};
 use std::cmp::Reverse;
@@ -13,7 +14,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Headers off the best chain that are kept at most, about 20 MB; when there are more, the tip of
-/// the branch with the least work gives way.
+/// the branch with the least work gives way: another one than the new header if that has at least
+/// the work of the best chain less its last [`SIDE_DEPTH_MAX`] blocks. Or else whoever sends a
+/// newcomer so many cheap headers, once, and keeps their bodies back would lock all others out.
 pub const SIDE_HEADERS_MAX: usize = 50_000;
 
 /// Hashes in a locator at most: ten steps of one, then doubling, reach any height.
@@ -128,19 +131,26 @@ impl HeaderTree {
         self.nodes.insert(node.hash, node.clone());
         let mut evicted = Vec::new();
         while self.side.len() > SIDE_HEADERS_MAX {
-            let weakest = self.weakest_side_tip().expect("there are headers off the best chain");
+            let spared = (node.total_work >= self.work_back()).then_some(node.hash);
+            let weakest = self.weakest_side_tip(spared).unwrap_or_else(|| node.clone());
             self.remove_tip(&weakest);
             evicted.push(weakest.hash);
         }
         (node, evicted)
     }
 
-    fn weakest_side_tip(&self) -> Option<Arc<HeaderNode>> {
+    /// The work of the best chain less that of its last blocks.
+    pub fn work_back(&self) -> Work {
+        let back = Height(self.tip().height.0.saturating_sub(SIDE_DEPTH_MAX));
+        self.at(back).map_or(Work::ZERO, |node| node.total_work)
+    }
+
+    fn weakest_side_tip(&self, spared: Option<BlockHash>) -> Option<Arc<HeaderNode>> {
         let tip = self.tip().hash;
         self.tips
             .iter()
             .map(|(_, _, hash)| hash)
-            .find(|hash| **hash != tip)
+            .find(|hash| **hash != tip && Some(**hash) != spared)
             .and_then(|hash| self.get(hash))
             .cloned()
     }

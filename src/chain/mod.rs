@@ -243,6 +243,15 @@ impl Chain {
         missing
     }
 
+    /// The blocks between the best chain and `node` whose bodies are not here, at most `count`,
+    /// upwards: what to ask a peer for that has the branch of `node`. It does not depend on what
+    /// other branches there are, whose bodies may be kept back.
+    pub fn missing_bodies_to(&self, node: &Arc<HeaderNode>, count: usize) -> Vec<Arc<HeaderNode>> {
+        let (_, branch) = self.headers.branch_to(node);
+        let missing = branch.into_iter().filter(|node| !self.side_bodies.contains_key(&node.hash));
+        missing.take(count).collect()
+    }
+
     /// Bytes of kept bodies off the best chain.
     pub fn side_bytes(&self) -> usize {
         self.side_bytes

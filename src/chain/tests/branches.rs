@@ -6,7 +6,7 @@ use crate::chain::headers::SIDE_HEADERS_MAX;
 use crate::consensus::check::CheckedBlock;
 use crate::consensus::connect::next_bits;
 use crate::consensus::params::ChainParams;
-use crate::primitives::{Amount, Block, BlockHash, Height, UnixTime, Work};
+use crate::primitives::{Amount, Block, BlockHash, Header, Height, UnixTime, Work};
 use crate::testkit::{Random, TestChain, TestKey, seal, solve};
 
 /// Makes a block break a rule.
@@ -253,22 +253,61 @@ fn a_store_that_reads_something_else_is_noticed() {
     }
 }
 
-#[test]
-fn headers_off_the_best_chain_are_bounded_and_the_weakest_give_way() {
-    let mut test = TestChain::dev();
-    let late = branch(&test, 1, 1).remove(0);
-    let mut header = branch(&test, 2, 1).remove(0).block().header;
+/// Headers of a branch on genesis whose bodies nobody sends, as many as are kept.
+fn fill_with_headers(test: &mut TestChain) -> Header {
+    let mut header = branch(test, 2, 1).remove(0).block().header;
     for _ in 0..SIDE_HEADERS_MAX {
         solve(&mut header, test.chain.params().retarget.easiest);
         test.chain.accept_header(&header, test.now).unwrap();
         header.previous = header.hash();
     }
+    header
+}
+
+#[test]
+fn headers_whose_bodies_are_kept_back_do_not_lock_others_out() {
+    let mut test = TestChain::dev();
+    let honest = branch(&test, 1, SIDE_DEPTH_MAX + 10);
+    let junk = branch(&test, 3, 1).remove(0);
+    let withheld = fill_with_headers(&mut test);
+    assert_eq!(test.chain.headers().side_len(), SIDE_HEADERS_MAX);
+    for block in &honest {
+        let node = test.chain.accept_header(&block.block().header, test.now).unwrap();
+        assert_eq!(test.chain.headers().side_len(), SIDE_HEADERS_MAX);
+        let missing = test.chain.missing_bodies_to(&node, 99);
+        assert_eq!(missing.iter().map(|node| node.hash).collect::<Vec<_>>(), [block.hash()]);
+        assert!(matches!(test.accept(block), Ok(Accepted::Best(_))));
+    }
+    // The withheld branch has lost its top, one header for each honest one.
+    assert!(test.chain.headers().get(&withheld.previous).is_none());
+    // What is far behind gives way itself.
+    test.chain.accept_header(&branch(&test, 4, 1)[0].block().header, test.now).unwrap();
     let before = snapshot(&test.chain);
-    let weak = test.chain.accept_header(&late.block().header, test.now);
-    assert_eq!(weak.unwrap_err().code(), "too-many-branches");
+    let refused = test.chain.accept_header(&junk.block().header, test.now);
+    assert_eq!(refused.unwrap_err().code(), "too-many-branches");
     assert_eq!(snapshot(&test.chain), before);
     assert_eq!(test.chain.headers().side_len(), SIDE_HEADERS_MAX);
-    assert!(test.chain.headers().get(&late.hash()).is_none());
+}
+
+/// What an attacker can send again and again costs little, however many headers there are.
+#[test]
+fn questions_about_many_branches_are_answered_quickly() {
+    let mut test = TestChain::dev();
+    let root = fill_with_headers(&mut test).previous;
+    // A long stem and many tips on it.
+    let stem = test.chain.headers().get(&root).unwrap().clone();
+    for salt in 0..1_000 {
+        let mut header = stem.header;
+        (header.previous, header.version) = (root, salt);
+        solve(&mut header, test.chain.params().retarget.easiest);
+        let known = test.chain.accept_header(&header, test.now);
+        assert!(known.is_ok() || known.unwrap_err().code() == "too-many-branches");
+    }
+    let started = std::time::Instant::now();
+    for _ in 0..5 {
+        assert_eq!(test.chain.missing_bodies(usize::MAX).len(), SIDE_HEADERS_MAX);
+    }
+    assert!(started.elapsed().as_secs() < 5, "each header is looked at once");
 }
 
 #[test]
