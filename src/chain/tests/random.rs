@@ -385,7 +385,12 @@ impl World {
             Flaw::Nonce => block.transfers.push(key.pay(to, (1, 0), nonce + 1, &id)),
             Flaw::Overspent => {
                 block.transfers.push(key.pay(to, (balance / 2 + 1, 0), nonce, &id));
-                block.transfers.push(key.pay(to, (balance - balance / 2, 0), nonce + 1, &id));
+                block.transfers.push(key.pay(
+                    to,
+                    ((balance - balance / 2).max(1), 0),
+                    nonce + 1,
+                    &id,
+                ));
             }
             Flaw::SpentInAdvance => {
                 block.transfers.push(key.pay(to, (balance + SUBSIDY, 0), nonce, &id));
