@@ -9,6 +9,7 @@
 //! net, http and miner never name each other
 //! ```
 
+pub mod app;
 pub mod chain;
 pub mod cli;
 pub mod config;

@@ -6,7 +6,7 @@
 //! without a gap; `side` holds (parent, child) for exactly the headers off the best chain; `tips`
 //! are exactly the headers that have no child.
 
-use super::accept::SIDE_DEPTH_MAX;
+use super::side::SIDE_DEPTH_MAX;
 use crate::consensus::connect::ParentFacts;
 use crate::primitives::{BlockHash, Header, Height, Work};
 use std::cmp::Reverse;

@@ -11,9 +11,11 @@
 
 pub mod accept;
 pub mod accounts;
+mod candidate;
 pub mod headers;
 pub mod history;
 pub mod pool;
+pub mod side;
 pub mod template;
 #[cfg(test)]
 mod tests;

@@ -3,9 +3,8 @@
 //! Owns their types, percent-decoding and the JSON helpers. Never touches a socket and knows no HTTP library.
 //! Invariant: every request a handler sees is whole, its path and query are decoded and free of control bytes.
 
+use crate::wire::{Failure, to_json};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, never};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 use std::io::Read;
 use std::net::SocketAddr;
@@ -230,14 +229,6 @@ impl Request {
     pub fn query(&self, name: &str) -> Option<&str> {
         self.target.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
-
-    /// The body read as JSON.
-    ///
-    /// # Errors
-    /// When it is not the JSON of a `T`.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_slice(&self.body)
-    }
 }
 
 /// What is sent after the head of an answer.
@@ -259,12 +250,6 @@ pub struct Response {
     pub body: Body,
 }
 
-#[derive(Serialize)]
-struct Failure<'a> {
-    message: &'a str,
-    code: &'a str,
-}
-
 impl Response {
     /// An answer of this content type.
     #[must_use]
@@ -282,21 +267,17 @@ impl Response {
         Self { status, headers: Vec::new(), body: Body::Bytes(Cow::Borrowed(&[])) }
     }
 
-    /// A value as JSON; a value that cannot be written as JSON becomes a failure of ours (500).
+    /// A text that is JSON already.
     #[must_use]
-    pub fn json(status: u16, value: &impl Serialize) -> Self {
-        match serde_json::to_vec(value) {
-            Ok(bytes) => Self::new(status, "application/json", bytes),
-            Err(error) => Self::failure(500, "internal-error", &error.to_string()),
-        }
+    pub fn json(status: u16, json: String) -> Self {
+        Self::new(status, "application/json", json.into_bytes())
     }
 
     /// The one shape of every failure: `{"message", "code"}`, the code in kebab-case.
     #[must_use]
     pub fn failure(status: u16, code: &str, message: &str) -> Self {
-        let bytes =
-            serde_json::to_vec(&Failure { message, code }).expect("two strings are always JSON");
-        Self::new(status, "application/json", bytes)
+        let failure = Failure { message: message.to_owned(), code: code.to_owned() };
+        Self::json(status, to_json(&failure))
     }
 
     /// An answer of unknown length that is read while it is sent.

@@ -1,8 +1,9 @@
 //! Branches: which one is best, what a bad block in one of them does, and what is kept of them.
 
 use super::{assert_pool_is_sound, snapshot};
-use crate::chain::accept::{AcceptError, Accepted, SIDE_DEPTH_MAX};
+use crate::chain::accept::{AcceptError, Accepted};
 use crate::chain::headers::SIDE_HEADERS_MAX;
+use crate::chain::side::SIDE_DEPTH_MAX;
 use crate::consensus::check::CheckedBlock;
 use crate::consensus::connect::next_bits;
 use crate::consensus::params::ChainParams;

@@ -2,8 +2,9 @@
 
 use super::model::{Model, Place, SUBSIDY, State, debit, get};
 use super::{assert_pool_is_sound, snapshot};
-use crate::chain::accept::{AcceptError, Accepted, SIDE_DEPTH_MAX, TipChange};
+use crate::chain::accept::{AcceptError, Accepted, TipChange};
 use crate::chain::pool::Admitted;
+use crate::chain::side::SIDE_DEPTH_MAX;
 use crate::consensus::check::{CheckedBlock, TransferError, check_transfer};
 use crate::consensus::params::{ChainParams, TEMPLATE_VERSION};
 use crate::primitives::{

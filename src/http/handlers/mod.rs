@@ -44,8 +44,7 @@ fn json<T: Serialize>(status: u16, value: &T) -> Response {
 
 /// JSON that is written already.
 fn json_text(status: u16, json: String) -> Response {
-    Response::new(status, "application/json", json.into_bytes())
-        .with_header("Cache-Control", "no-store")
+    Response::json(status, json).with_header("Cache-Control", "no-store")
 }
 
 /// The text of the body; `expected` says what belongs there.

@@ -63,7 +63,7 @@ const fn route(
 }
 
 fn hello(_: &Toy, _: &Request) -> Response {
-    Response::json(200, &serde_json::json!({"hello": true}))
+    Response::json(200, r#"{"hello":true}"#.to_owned())
 }
 
 fn page(_: &Toy, _: &Request) -> Response {
@@ -77,7 +77,7 @@ fn who(_: &Toy, request: &Request) -> Response {
     let value = serde_json::json!({
         "client": request.client, "headers": headers, "param": param, "query": request.target.query,
     });
-    Response::json(200, &value)
+    Response::json(200, value.to_string())
 }
 
 fn echo(_: &Toy, request: &Request) -> Response {
@@ -119,7 +119,7 @@ fn panics(_: &Toy, _: &Request) -> Response {
 fn wait(toy: &Toy, request: &Request) -> Response {
     toy.events.send("started").unwrap();
     select! {
-        recv(toy.release) -> _ => Response::json(201, &"released"),
+        recv(toy.release) -> _ => Response::json(201, r#""released""#.to_owned()),
         recv(request.cancelled.channel()) -> _ => {
             toy.events.send("cancelled").unwrap();
             Response::failure(503, "cancelled", "nobody waits")
