@@ -8,7 +8,6 @@ use crate::chain::accounts::AccountTree;
 use crate::node::ports::{MinerControl, PeerControl};
 use crate::node::{NodeHandle, View};
 use crate::primitives::{AddressPrefix, BlockHash};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +21,8 @@ pub struct Api {
     pub peers: Arc<dyn PeerControl>,
     /// How long one `POST /mine` searches at most.
     pub mine_timeout: Duration,
-    port: AtomicU16,
+    /// The port that is listened on.
+    pub port: u16,
     before_tip: Mutex<Option<BeforeTip>>,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct BeforeTip {
 }
 
 impl Api {
-    /// A context for a node that listens on `port`; where the system chooses the port, 0 for now.
+    /// A context for a node that listens on `port`.
     #[must_use]
     pub fn new(
         node: NodeHandle,
@@ -50,18 +50,7 @@ impl Api {
         port: u16,
     ) -> Self {
         let before_tip = Mutex::new(None);
-        Self { node, miner, peers, mine_timeout, port: AtomicU16::new(port), before_tip }
-    }
-
-    /// Tells the port that was bound.
-    pub fn set_port(&self, port: u16) {
-        self.port.store(port, Ordering::Relaxed);
-    }
-
-    /// The port that is listened on.
-    #[must_use]
-    pub fn port(&self) -> u16 {
-        self.port.load(Ordering::Relaxed)
+        Self { node, miner, peers, mine_timeout, port, before_tip }
     }
 
     /// How addresses begin here.

@@ -67,7 +67,7 @@ pub(crate) fn current(api: &Api) -> Status {
         issued: chain.total(),
         synced: sync.synced,
         headers: sync.best_height.max(chain.headers().heaviest().height),
-        port: api.port(),
+        port: api.port,
         wallet_set_up: view.wallet.is_some(),
         clock_offset: sync.clock_offset,
     }

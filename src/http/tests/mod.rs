@@ -4,6 +4,7 @@ mod classes;
 mod framing;
 mod lanes;
 mod limits;
+mod node;
 
 use super::access::security_fields;
 use super::door::live::LiveCall;

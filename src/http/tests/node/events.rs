@@ -1,0 +1,137 @@
+//! What `GET /events` tells, and to whom.
+
+use super::super::PATIENCE;
+use super::{Client, Node, dev_accounts};
+use crate::http::live::LIVE_CLIENTS_MAX;
+use crate::node::Origin;
+use crate::node::ports::PeerControl;
+use serde_json::Value;
+use std::time::Instant;
+
+fn listen(node: &Node, fields: &str) -> Client {
+    let mut client = node.connect();
+    client.send(&format!("GET /events HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
+    client
+}
+
+/// A client that has its stream, and has been told the status.
+fn listener(node: &Node) -> Client {
+    let mut client = listen(node, "");
+    let head = client.head().unwrap();
+    assert_eq!(
+        (head.status, head.field("content-type").as_deref()),
+        (200, Some("text/event-stream"))
+    );
+    assert_eq!(head.field("access-control-allow-origin").as_deref(), Some("*"));
+    assert_eq!(head.field("x-content-type-options").as_deref(), Some("nosniff"));
+    assert_eq!(line(&mut client), "retry: 2000");
+    assert_eq!(line(&mut client), "");
+    let status = event(&mut client, "status");
+    assert_eq!(status["network"], "dev");
+    client
+}
+
+/// The next line, which ends with a line feed alone.
+fn line(client: &mut Client) -> String {
+    loop {
+        if let Some(end) = client.buffer.iter().position(|byte| *byte == b'\n') {
+            let line = client.take(end + 1).unwrap();
+            return String::from_utf8(line[..end].to_vec()).unwrap();
+        }
+        assert!(client.fill(), "the stream has ended");
+    }
+}
+
+/// The data of the next event with this name.
+fn event(client: &mut Client, name: &str) -> Value {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        assert!(Instant::now() < deadline, "no event {name}");
+        let Some(found) = line(client).strip_prefix("event: ").map(str::to_owned) else { continue };
+        let data = line(client);
+        if found == name {
+            assert_eq!(line(client), "");
+            return serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_happens_is_told_to_all_who_listen() {
+    let node = Node::new();
+    let mut clients = [listener(&node), listener(&node)];
+    let own = node.wallet();
+    let mined = node.ok(201, "POST /mine", "");
+    let transfer = node.transfer(&dev_accounts()[0], 1, 0);
+    node.handle().submit_transfer(transfer.clone(), Origin::Anyone).unwrap();
+    node.ok(201, "POST /node", r#"{"node":"a:1"}"#);
+    for client in &mut clients {
+        let status = event(client, "status");
+        assert_eq!(status["wallet_set_up"], true);
+        assert!(!status.to_string().contains(&own));
+        let block = event(client, "block");
+        assert_eq!((&block["index"], &block["hash"]), (&1.into(), &mined["block"]["hash"]));
+        assert_eq!((&block["transactions"], &block["disconnected"]), (&1.into(), &0.into()));
+        assert_eq!(event(client, "transaction")["id"], transfer.id().to_string());
+        assert_eq!(event(client, "peers")["count"], 1);
+    }
+    node.ok(200, "POST /miner", r#"{"threads":2}"#);
+    assert_eq!(event(&mut clients[0], "miner")["threads"], 2);
+    node.parts().peers.sync.lock().unwrap().synced = false;
+    assert_eq!(event(&mut clients[0], "status")["synced"], false);
+    assert_eq!(node.parts().peers.list().len(), 1);
+}
+
+#[test]
+fn a_reorganization_tells_how_many_blocks_gave_way() {
+    let (node, other) = (Node::new(), Node::new());
+    node.wallet();
+    other.wallet();
+    node.ok(201, "POST /mine", "");
+    let mut client = listener(&node);
+    for _ in 0..2 {
+        other.ok(201, "POST /mine", "");
+    }
+    let blocks = other.get("/chain?from=1");
+    for block in blocks.as_array().unwrap() {
+        node.ok(201, "POST /broadcast-block", &format!(r#"{{"block":{block}}}"#));
+    }
+    let told = event(&mut client, "block");
+    assert_eq!((&told["hash"], &told["disconnected"]), (&blocks[1]["hash"], &1.into()));
+}
+
+#[test]
+fn places_are_bounded_and_come_back() {
+    let node = Node::new();
+    let mut clients: Vec<_> = (0..LIVE_CLIENTS_MAX).map(|_| listener(&node)).collect();
+    let mut refused = listen(&node, "");
+    let answer = refused.answer();
+    assert_eq!((answer.status, answer.code().as_str()), (503, "busy"));
+    clients.truncate(8);
+    let deadline = Instant::now() + PATIENCE;
+    while listen(&node, "").head().is_none_or(|head| head.status != 200) {
+        assert!(Instant::now() < deadline, "no place came back");
+    }
+    // Foreign pages take few, wherever their browser is.
+    let foreign = "Origin: http://evil.com\r\n";
+    let mut taken = Vec::new();
+    loop {
+        let mut client = listen(&node, foreign);
+        if client.head().unwrap().status != 200 {
+            break;
+        }
+        taken.push(client);
+    }
+    assert_eq!(taken.len(), 4);
+    listener(&node);
+}
+
+#[test]
+fn stopping_ends_the_streams() {
+    let mut node = Node::new();
+    let mut client = listener(&node);
+    node.running.take().unwrap().stop();
+    node.parts = None;
+    node.spawner.join_all();
+    client.rest();
+}
