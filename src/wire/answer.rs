@@ -7,7 +7,7 @@ use super::error::WireError;
 use super::field::{Field, List, Optional, object};
 use super::list::elements;
 use super::shape::{self, Address, Embedded};
-use crate::primitives::{Amount, BlockHash, Height, PeerAddress, PublicKey, UnixTime};
+use crate::primitives::{Amount, BlockHash, Height, PeerAddress, PublicKey, UnixTime, Work};
 use serde::{Deserialize, Serialize};
 
 /// Nodes that are read from one answer at most, as Bitcoin's `MAX_ADDR_TO_SEND`.
@@ -186,9 +186,16 @@ pub struct Peer {
     /// Its height, once it has said so.
     #[serde(serialize_with = "shape::number_or_null")]
     pub height: Option<Height>,
+    /// The work of its best chain, once it has said so.
+    #[serde(serialize_with = "shape::shown_or_null")]
+    pub work: Option<Work>,
     /// When it was last heard of.
     #[serde(serialize_with = "shape::number_or_null")]
     pub last_seen: Option<UnixTime>,
+    /// How often in a row it has not answered.
+    pub failures: u32,
+    /// Whether a person added it.
+    pub manual: bool,
     /// What went wrong last; empty if nothing did.
     pub message: String,
 }
@@ -370,13 +377,17 @@ mod tests {
             node: node.clone(),
             state: PeerState::Connected,
             height: Some(Height(5)),
+            work: None,
             last_seen: None,
+            failures: 0,
+            manual: true,
             message: String::new(),
         };
         let text = to_json(&Nodes { all_nodes: vec![node.clone()], peers: vec![peer] });
         let expected = concat!(
             r#"{"all_nodes":["localhost:5001"],"peers":[{"node":"localhost:5001","#,
-            r#""state":"connected","height":5,"last_seen":null,"message":""}]}"#
+            r#""state":"connected","height":5,"work":null,"last_seen":null,"#,
+            r#""failures":0,"manual":true,"message":""}]}"#
         );
         assert_eq!(text, expected);
         assert_eq!(all_nodes_from_json(&text), Ok(vec![node]));

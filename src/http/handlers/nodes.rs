@@ -53,8 +53,8 @@ fn shown(peer: PeerInfo) -> Peer {
         PeerState::Unreachable => wire::PeerState::Unreachable,
         PeerState::Refused => wire::PeerState::Refused,
     };
-    let PeerInfo { node, height, last_seen, reason: message, .. } = peer;
-    Peer { node, state, height, last_seen, message }
+    let PeerInfo { node, reason: message, height, work, last_seen, failures, manual, .. } = peer;
+    Peer { node, state, height, work, last_seen, failures, manual, message }
 }
 
 /// `POST /resolve-conflicts`: asks all peers at once and takes over the best chain among them.

@@ -102,7 +102,10 @@ impl PeerControl for ListedPeers {
             state: PeerState::Connected,
             reason: String::new(),
             height: Some(Height(7)),
+            work: None,
             last_seen: None,
+            failures: 0,
+            manual: true,
         };
         let warning = (node.port() == 6666).then(|| "Beware.".to_owned());
         known.insert(node, info);
