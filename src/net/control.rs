@@ -41,6 +41,7 @@ impl PeerControl for Network {
         };
         let twin = theirs.as_ref().and_then(|theirs| self.manual_twin(&address, theirs.instance));
         if let Some(twin) = twin {
+            self.table().add_alias(&twin, address.clone());
             return Ok(Some(format!("{address} is another address of the peer {twin}")));
         }
         let warning = theirs.as_ref().and_then(|theirs| self.warning(&node, &address, theirs));

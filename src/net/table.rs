@@ -224,6 +224,9 @@ impl Table {
                 if missed || is_news || peer.instance != candidate.instance {
                     ask_soon(peer, now);
                 }
+                if !peer.is_at(&candidate.address) {
+                    self.consider(candidate, now);
+                }
             }
             None => self.consider(candidate, now),
         }
@@ -388,6 +391,13 @@ impl Table {
         Some(keep)
     }
 
+    /// `alias` was seen to be another address of the peer at `address`.
+    pub fn add_alias(&mut self, address: &PeerAddress, alias: PeerAddress) {
+        if let Some(peer) = self.find_mut(address) {
+            peer.add_alias(alias);
+        }
+    }
+
     /// Our tip has changed while a peer was told of the one before: it is told again.
     pub fn ask_again(&mut self, address: &PeerAddress, now: Duration) {
         if let Some(peer) = self.find_mut(address).filter(|peer| peer.is_connected()) {
@@ -433,30 +443,35 @@ impl Table {
     /// A peer did not answer a handshake.
     pub fn not_answered(&mut self, target: &Target, reason: String, now: Duration) {
         self.release(target);
-        if let Some(peer) = self.target(target) {
-            peer.ended += 1;
-            peer.tried = Some(now);
+        if self.note_end(target, now) {
+            self.fail(&target.address, reason, now);
         }
-        self.fail(&target.address, reason, now);
     }
 
     /// A peer answered a handshake that it is busy.
     pub fn busy(&mut self, target: &Target, now: Duration) {
         self.release(target);
-        if let Some(peer) = self.target(target) {
-            peer.ended += 1;
-            (peer.tried, peer.due) = (Some(now), now + 2 * BUSY_PAUSE);
+        if self.note_end(target, now)
+            && let Some(peer) = self.target(target)
+        {
+            peer.due = now + 2 * BUSY_PAUSE;
         }
     }
 
     /// A peer is not one of ours: another chain, another version, this node.
     pub fn refused(&mut self, target: &Target, reason: String, now: Duration) {
         self.release(target);
-        if let Some(peer) = self.target(target) {
-            peer.ended += 1;
-            peer.tried = Some(now);
+        if self.note_end(target, now) {
+            self.refuse(&target.address, reason, now);
         }
-        self.refuse(&target.address, reason, now);
+    }
+
+    /// A handshake has ended without an answer; false if the peer was removed meanwhile.
+    fn note_end(&mut self, target: &Target, now: Duration) -> bool {
+        let Some(peer) = self.target(target) else { return false };
+        peer.ended += 1;
+        peer.tried = Some(now);
+        true
     }
 
     /// A task other than a handshake has ended.

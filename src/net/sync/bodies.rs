@@ -105,7 +105,7 @@ impl Network {
             self.ask_for_bodies(&node, &mut download, &reply);
             drop(node);
             if !download.is_waiting() {
-                self.give_up(target, now);
+                self.give_up(target, &download, now);
                 return adopted > 0;
             }
             match replies.recv_timeout(TICK) {
@@ -117,8 +117,7 @@ impl Network {
 
     /// Asks every idle peer that claims more work than we have.
     fn ask_for_bodies(&self, node: &NodeHandle, download: &mut Download, reply: &Sender<Fetched>) {
-        let claims = self.table().claiming_more(node.view().chain.tip().total_work);
-        let sources: Vec<PeerAddress> = claims.into_iter().map(|(peer, _)| peer).collect();
+        let sources = self.sources(node);
         let now = node.now().monotonic;
         while !self.fetches.is_full() {
             let Some(order) = download.assign(&sources, now) else { return };
@@ -191,9 +190,9 @@ impl Network {
         }
     }
 
-    fn give_up(&self, target: &HeaderNode, now: Duration) {
+    fn give_up(&self, target: &HeaderNode, download: &Download, now: Duration) {
         log::info!("sync: nobody gives the blocks up to {}: another try later", target.hash);
-        self.sync.withhold(target.hash, now);
+        self.sync.withhold(target.hash, download.useless().clone(), now);
     }
 }
 

@@ -106,6 +106,11 @@ impl Download {
         self.nodes.iter().position(|node| node.hash == *hash)
     }
 
+    /// Peers that gave nothing.
+    pub fn useless(&self) -> &BTreeSet<PeerAddress> {
+        &self.useless
+    }
+
     /// Chooses whom of `sources` to ask next, and for what. Slow ones come last.
     pub fn assign(&mut self, sources: &[PeerAddress], now: Duration) -> Option<Order> {
         let free = |peer: &&PeerAddress| self.is_free(peer, now);

@@ -13,8 +13,8 @@ pub(super) use self::bodies::Fetch;
 use super::{Network, TICK, lock};
 use crate::chain::headers::HeaderNode;
 use crate::node::NodeHandle;
-use crate::primitives::BlockHash;
-use std::collections::VecDeque;
+use crate::primitives::{BlockHash, PeerAddress};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,8 @@ const ROUNDS_MAX: usize = 1_000;
 /// Tips whose bodies nobody gave that are passed over at most; the oldest is tried again.
 const WITHHELD_MAX: usize = 64;
 
-/// How long a tip is passed over whose bodies nobody gave.
-const WITHHELD_PAUSE: Duration = Duration::from_secs(30);
+/// How long a tip is passed over whose bodies nobody gave, unless somebody new says to have them.
+const WITHHELD_PAUSE: Duration = Duration::from_secs(5);
 
 /// Who wants a sync, and how far it is.
 #[derive(Default)]
@@ -42,7 +42,15 @@ struct GateState {
     served: u64,
     /// Blocks that syncs have brought onto the best chain.
     adopted: u64,
-    withheld: VecDeque<(BlockHash, Duration)>,
+    withheld: VecDeque<Withheld>,
+}
+
+/// A tip whose bodies nobody gave.
+struct Withheld {
+    tip: BlockHash,
+    until: Duration,
+    /// Who was asked.
+    asked: BTreeSet<PeerAddress>,
 }
 
 impl SyncGate {
@@ -97,18 +105,21 @@ impl SyncGate {
         self.changed.notify_all();
     }
 
-    fn withhold(&self, tip: BlockHash, now: Duration) {
+    fn withhold(&self, tip: BlockHash, asked: BTreeSet<PeerAddress>, now: Duration) {
         let mut state = lock(&self.state);
+        state.withheld.retain(|withheld| withheld.tip != tip);
         if state.withheld.len() >= WITHHELD_MAX {
             state.withheld.pop_front();
         }
-        state.withheld.push_back((tip, now + WITHHELD_PAUSE));
+        state.withheld.push_back(Withheld { tip, until: now + WITHHELD_PAUSE, asked });
     }
 
-    fn is_withheld(&self, tip: &BlockHash, now: Duration) -> bool {
+    /// Whether none of `sources` is to be asked for the bodies up to `tip` just now.
+    fn is_withheld(&self, tip: &BlockHash, sources: &[PeerAddress], now: Duration) -> bool {
         let mut state = lock(&self.state);
-        state.withheld.retain(|(_, until)| *until > now);
-        state.withheld.iter().any(|(withheld, _)| withheld == tip)
+        state.withheld.retain(|withheld| withheld.until > now);
+        let withheld = state.withheld.iter().find(|withheld| withheld.tip == *tip);
+        withheld.is_some_and(|withheld| sources.iter().all(|peer| withheld.asked.contains(peer)))
     }
 }
 
@@ -142,6 +153,13 @@ impl Network {
         let now = node.now().monotonic;
         let view = node.view();
         let headers = view.chain.headers();
-        headers.heavier_tips().find(|tip| !self.sync.is_withheld(&tip.hash, now)).cloned()
+        let sources = self.sources(node);
+        headers.heavier_tips().find(|tip| !self.sync.is_withheld(&tip.hash, &sources, now)).cloned()
+    }
+
+    /// The peers that say they have more than we.
+    fn sources(&self, node: &NodeHandle) -> Vec<PeerAddress> {
+        let claims = self.table().claiming_more(node.view().chain.tip().total_work);
+        claims.into_iter().map(|(peer, _)| peer).collect()
     }
 }

@@ -1,1 +1,341 @@
-//! Tests.
+//! Real nodes with their owners and files in one process, joined by a network that is a map.
+
+mod client;
+mod peers;
+mod relay;
+mod sync;
+mod table;
+
+use super::client::{Call, CallError, PeerClient, Reply};
+use super::{Network, Opening};
+use crate::chain::accept::Now;
+use crate::consensus::params::ChainParams;
+use crate::node::ports::{PeerControl, PeerState};
+use crate::node::{NodeHandle, Opened, Origin, open};
+use crate::primitives::{Block, BlockHash, Height, PeerAddress, PublicKey, Tag, UnixTime};
+use crate::runtime::Spawner;
+use crate::storage::lock::ProcessLock;
+use crate::testkit::{TestKey, solve};
+use crate::wire::{
+    BlockAnnouncement, Handshake, Reach, block_to_json, headers_to_json, transfer_from_json,
+    transfer_to_json,
+};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long anything may take before a test fails.
+pub(super) const DEADLINE: Duration = Duration::from_secs(30);
+
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// Waits until `condition` holds.
+pub(super) fn wait(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < DEADLINE, "waited too long: {what}");
+        thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+/// Who answers at an address.
+#[derive(Clone)]
+pub(super) enum Server {
+    /// A node.
+    Node(Arc<Network>, NodeHandle),
+    /// A node that answers in its own way now and then.
+    Liar(Arc<Network>, NodeHandle, Lie),
+    /// Nobody answers, until the world ends.
+    BlackHole,
+}
+
+/// What a liar answers; `None` for the truth.
+pub(super) type Lie = Arc<dyn Fn(&Call<'_>) -> Option<Reply> + Send + Sync>;
+
+/// The network, and the time in it.
+pub(super) struct World {
+    start: Instant,
+    /// Milliseconds that the clocks were moved on.
+    moved: AtomicU64,
+    servers: Mutex<BTreeMap<String, Server>>,
+    /// Pairs that cannot call each other, by port.
+    cuts: Mutex<BTreeSet<(u16, u16)>>,
+    /// Calls that were made: caller, address, path.
+    pub calls: Mutex<Vec<(u16, String, &'static str)>>,
+    /// Black holes hang on it; it ends with the world.
+    end: Receiver<()>,
+    _ending: Sender<()>,
+}
+
+impl World {
+    pub(super) fn new() -> Arc<Self> {
+        let (ending, end) = bounded(0);
+        Arc::new(Self {
+            start: Instant::now(),
+            moved: AtomicU64::new(0),
+            servers: Mutex::default(),
+            cuts: Mutex::default(),
+            calls: Mutex::default(),
+            end,
+            _ending: ending,
+        })
+    }
+
+    /// Moves all clocks on.
+    pub(super) fn advance(&self, by: Duration) {
+        self.moved.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    fn now(&self) -> Now {
+        let monotonic =
+            self.start.elapsed() + Duration::from_millis(self.moved.load(Ordering::SeqCst));
+        let seconds = u32::try_from(monotonic.as_secs()).unwrap();
+        let unix = ChainParams::dev().genesis_time.plus(31_536_000 + seconds);
+        Now { unix, monotonic: Duration::from_secs(1) + monotonic }
+    }
+
+    pub(super) fn serve(&self, address: &str, server: Server) {
+        self.servers.lock().unwrap().insert(address.to_owned(), server);
+    }
+
+    pub(super) fn silence(&self, address: &str) {
+        self.servers.lock().unwrap().remove(address);
+    }
+
+    /// Cuts two nodes off from each other, or joins them again.
+    pub(super) fn cut(&self, one: &TestNode, other: &TestNode, is_cut: bool) {
+        let mut cuts = self.cuts.lock().unwrap();
+        for pair in [(one.port, other.port), (other.port, one.port)] {
+            if is_cut {
+                cuts.insert(pair)
+            } else {
+                cuts.remove(&pair)
+            };
+        }
+    }
+
+    /// How often a node has called an address for something.
+    pub(super) fn count(&self, from: u16, path: &str) -> usize {
+        let calls = self.calls.lock().unwrap();
+        calls.iter().filter(|(caller, _, asked)| *caller == from && *asked == path).count()
+    }
+}
+
+struct FakeClient {
+    world: Arc<World>,
+    port: u16,
+}
+
+impl PeerClient for FakeClient {
+    fn call(&self, peer: &PeerAddress, call: &Call<'_>) -> Result<Reply, CallError> {
+        let unreachable = || CallError::Unreachable("nobody is there".to_owned());
+        let name = path(call);
+        self.world.calls.lock().unwrap().push((self.port, peer.to_string(), name));
+        if self.world.cuts.lock().unwrap().contains(&(self.port, peer.port())) {
+            return Err(unreachable());
+        }
+        let server = self.world.servers.lock().unwrap().get(&peer.to_string()).cloned();
+        match server.ok_or_else(unreachable)? {
+            Server::Node(network, node) => Ok(answer(&network, &node, call)),
+            Server::Liar(network, node, lie) => {
+                Ok(lie(call).unwrap_or_else(|| answer(&network, &node, call)))
+            }
+            Server::BlackHole => {
+                let _ = self.world.end.recv_timeout(Duration::from_secs(2));
+                Err(CallError::TimedOut("test".to_owned()))
+            }
+        }
+    }
+}
+
+fn path(call: &Call<'_>) -> &'static str {
+    match call {
+        Call::Handshake { .. } => "handshake",
+        Call::Headers(_) => "headers",
+        Call::Blocks(_) => "blocks",
+        Call::Pool => "pool",
+        Call::Block(_) => "block",
+        Call::Transfer(_) => "transfer",
+    }
+}
+
+fn reply(status: u16, body: impl Into<String>) -> Reply {
+    Reply { status, body: body.into() }
+}
+
+fn refusal(status: u16, code: &str, message: &dyn std::fmt::Display) -> Reply {
+    reply(status, format!(r#"{{"message":"{message}","code":"{code}"}}"#))
+}
+
+/// What the HTTP handlers do.
+fn answer(network: &Network, node: &NodeHandle, call: &Call<'_>) -> Reply {
+    let (view, prefix) = (node.view(), node.prefix());
+    match call {
+        Call::Handshake { text, .. } => {
+            match network.greet(&Handshake::from_json(text).unwrap(), LOCAL) {
+                Ok(ours) => reply(200, ours.to_json()),
+                Err(error) => refusal(409, error.code(), &error),
+            }
+        }
+        Call::Headers(locator) => {
+            let headers = view.chain.headers();
+            let fork = headers.find_fork(locator).map_or(0, |node| node.height.0);
+            let above = (fork + 1..).map_while(|height| headers.at(Height(height)));
+            reply(200, headers_to_json(&above.take(2_000).map(|n| n.header).collect::<Vec<_>>()))
+        }
+        Call::Blocks(hashes) => {
+            let bodies = hashes.iter().filter_map(|hash| view.chain.body_of(hash));
+            let blocks: Vec<_> = bodies.map(|body| node.reader().read(body).unwrap()).collect();
+            reply(200, format!("[{}]", blocks.join(",")))
+        }
+        Call::Pool => {
+            let pool = view.chain.pool().iter();
+            let texts: Vec<_> = pool.map(|p| transfer_to_json(p.transfer(), prefix)).collect();
+            reply(200, format!("[{}]", texts.join(",")))
+        }
+        Call::Block(text) => take_block(network, node, text),
+        Call::Transfer(text) => {
+            let transfer = transfer_from_json(text, prefix).unwrap();
+            match node.submit_transfer(transfer, Origin::Anyone) {
+                Ok(_) => reply(201, "{}"),
+                Err(error) => refusal(500, error.code(), &error),
+            }
+        }
+    }
+}
+
+fn take_block(network: &Network, node: &NodeHandle, text: &str) -> Reply {
+    let BlockAnnouncement { block, from } =
+        BlockAnnouncement::from_json(text, node.prefix()).unwrap();
+    let from = from.and_then(|from| match from {
+        Reach::Node(node) => Some(node),
+        Reach::Port(port) => PeerAddress::from_ip(LOCAL, port),
+    });
+    let origin = from.clone().map_or(Origin::Anyone, Origin::Peer);
+    match node.submit_block(block, origin) {
+        Ok(_) => reply(201, "{}"),
+        Err(error) if error.code() == "unknown-parent" => {
+            network.is_ahead(from);
+            reply(200, "{}")
+        }
+        Err(error) => refusal(409, error.code(), &error),
+    }
+}
+
+/// A node of the world, at `127.0.0.1:<port>`.
+pub(super) struct TestNode {
+    pub port: u16,
+    pub node: NodeHandle,
+    pub network: Arc<Network>,
+    spawner: Spawner,
+    dir: TempDir,
+    _lock: ProcessLock,
+}
+
+impl TestNode {
+    pub(super) fn start(world: &Arc<World>, port: u16) -> Self {
+        Self::start_in(world, port, tempfile::tempdir().unwrap(), ChainParams::dev())
+    }
+
+    pub(super) fn start_in(
+        world: &Arc<World>,
+        port: u16,
+        dir: TempDir,
+        params: ChainParams,
+    ) -> Self {
+        let clock = world.clone();
+        let opening = crate::node::Opening {
+            data_dir: dir.path().to_path_buf(),
+            port,
+            params,
+            pool_bytes_max: 1 << 20,
+            clock: Box::new(move || clock.now()),
+            listeners: 1,
+        };
+        let Opened { owner, handle, mut events, lock, .. } = open(opening).unwrap();
+        let spawner = Spawner::new();
+        spawner.spawn("owner", move || owner.run().unwrap()).unwrap();
+        let opening = Opening {
+            node: handle.clone(),
+            events: events.remove(0),
+            client: Box::new(FakeClient { world: world.clone(), port }),
+            file: dir.path().join(format!("peers-{port}.txt")),
+            peers: Vec::new(),
+            reach: Some(Reach::Port(port)),
+        };
+        let network = Network::start(opening, &spawner).unwrap();
+        world.serve(&address(port), Server::Node(network.clone(), handle.clone()));
+        Self { port, node: handle, network, spawner, dir, _lock: lock }
+    }
+
+    /// Stops the node; its files stay.
+    pub(super) fn stop(self, world: &World) -> TempDir {
+        let start = Instant::now();
+        world.silence(&address(self.port));
+        self.network.stop();
+        let Self { node, network, spawner, dir, .. } = self;
+        drop((node, network));
+        spawner.join_all();
+        assert!(start.elapsed() < Duration::from_secs(3), "stopping took {:?}", start.elapsed());
+        dir
+    }
+
+    pub(super) fn at(&self) -> PeerAddress {
+        address(self.port).parse().unwrap()
+    }
+
+    pub(super) fn join(&self, other: &Self) -> Option<String> {
+        self.network.add(other.at()).unwrap()
+    }
+
+    pub(super) fn peers(&self) -> Vec<String> {
+        self.network.list().iter().map(|peer| peer.node.to_string()).collect()
+    }
+
+    pub(super) fn is_connected_to(&self, other: &Self) -> bool {
+        let peers = self.network.list();
+        peers.iter().any(|p| p.node == other.at() && p.state == PeerState::Connected)
+    }
+
+    pub(super) fn tip(&self) -> BlockHash {
+        self.node.view().chain.tip().hash
+    }
+
+    pub(super) fn height(&self) -> u32 {
+        self.node.view().chain.height().0
+    }
+
+    pub(super) fn draft(&self, recipient: PublicKey) -> Block {
+        let (view, now) = (self.node.view(), self.node.now());
+        let template = view.chain.template(recipient, Tag::default(), now);
+        let time: UnixTime = template.time(now.unix);
+        let mut header = template.header(0, time);
+        solve(&mut header, template.target(time));
+        template.block(header, 0)
+    }
+
+    /// Mines a block that pays a key of its own.
+    pub(super) fn mine(&self) -> BlockHash {
+        let block = self.draft(TestKey::new(self.port.into()).public);
+        let hash = block.hash();
+        self.node.submit_block(block, Origin::Own).unwrap();
+        hash
+    }
+
+    pub(super) fn mine_many(&self, count: usize) -> BlockHash {
+        (0..count).map(|_| self.mine()).last().unwrap()
+    }
+}
+
+pub(super) fn address(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+pub(super) fn block_text(node: &TestNode, block: &Block) -> String {
+    block_to_json(block, node.node.prefix())
+}

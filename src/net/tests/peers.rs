@@ -1,0 +1,138 @@
+//! Who becomes a peer, who does not, and who stays one.
+
+use super::*;
+
+fn listed(node: &TestNode, other: u16) -> bool {
+    node.peers().contains(&address(other))
+}
+
+#[test]
+fn adding_is_mutual_and_harmless_twice() {
+    let world = World::new();
+    let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    for _ in 0..2 {
+        assert_eq!(one.join(&other), None);
+    }
+    wait("mutual peers", || other.is_connected_to(&one));
+    assert_eq!((one.peers(), other.peers()), (vec![address(2)], vec![address(1)]));
+    assert!(one.network.list()[0].manual && !other.network.list()[0].manual);
+}
+
+#[test]
+fn a_peer_that_is_not_there_yet_is_added_and_found_later() {
+    let world = World::new();
+    let one = TestNode::start(&world, 1);
+    assert_eq!(one.network.add("127.0.0.1:2".parse().unwrap()), Ok(None));
+    wait("it is not there", || one.network.list()[0].state == PeerState::Unreachable);
+    let other = TestNode::start(&world, 2);
+    let tip = other.mine();
+    wait("it is found", || one.tip() == tip && other.is_connected_to(&one));
+}
+
+#[test]
+fn nodes_of_other_chains_are_refused_with_both_names() {
+    let world = World::new();
+    let ours = TestNode::start(&world, 1);
+    let mut params = ChainParams::dev();
+    params.genesis_time = params.genesis_time.plus(1);
+    let theirs = TestNode::start_in(&world, 2, tempfile::tempdir().unwrap(), params);
+    let error = ours.network.add(theirs.at()).unwrap_err();
+    assert_eq!(error.code(), "other-chain");
+    for chain in [ours.node.chain_id(), theirs.node.chain_id()] {
+        assert!(error.to_string().contains(&chain.to_string()), "{error}");
+    }
+    assert!(ours.peers().is_empty() && theirs.peers().is_empty());
+    // One that is in the list already, as from the settings, stays there with the reason.
+    ours.network.table().add_manual(&theirs.at());
+    wait("refused", || ours.network.list()[0].state == PeerState::Refused);
+    assert!(ours.network.list()[0].reason.contains(&theirs.node.chain_id().to_string()));
+    assert_eq!(world.count(1, "headers"), 0);
+}
+
+#[test]
+fn a_node_knows_itself_in_any_spelling() {
+    let world = World::new();
+    let node = TestNode::start(&world, 1);
+    for own in ["localhost:1", "127.0.0.1:1", "[::1]:1", "10.0.0.7:80", "farthing.example:1"] {
+        world.serve(own, Server::Node(node.network.clone(), node.node.clone()));
+        let error = node.network.add(own.parse().unwrap()).unwrap_err();
+        assert_eq!(error.code(), "own-address", "{own}");
+    }
+    assert!(node.peers().is_empty());
+}
+
+#[test]
+fn two_addresses_of_one_node_are_one_peer() {
+    let world = World::new();
+    let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    world.serve("localhost:2", Server::Node(other.network.clone(), other.node.clone()));
+    assert_eq!(one.network.add("localhost:2".parse().unwrap()), Ok(None));
+    wait("mutual peers", || other.is_connected_to(&one));
+    let note = one.network.add(other.at()).unwrap().unwrap();
+    assert!(note.contains("localhost:2"), "{note}");
+    assert_eq!(one.peers(), ["localhost:2"]);
+    let tip = other.mine();
+    wait("the block", || one.tip() == tip);
+    assert_eq!(world.count(1, "block"), 0, "nothing goes back to where it came from");
+}
+
+#[test]
+fn a_removed_peer_stays_removed_whatever_it_says_and_over_a_restart() {
+    let world = World::new();
+    let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    let kept = TestNode::start(&world, 3);
+    one.join(&other);
+    one.join(&kept);
+    wait("mutual peers", || other.is_connected_to(&one) && kept.is_connected_to(&one));
+    one.network.remove(&other.at());
+    let asked = world.count(2, "handshake");
+    world.advance(Duration::from_secs(20));
+    wait("the other speaks again", || world.count(2, "handshake") > asked);
+    assert!(!listed(&one, 2));
+
+    let dir = one.stop(&world);
+    let one = TestNode::start_in(&world, 1, dir, ChainParams::dev());
+    assert_eq!(one.peers(), [address(3)]);
+    wait("the one kept is met again", || one.is_connected_to(&kept));
+    let asked = world.count(2, "handshake");
+    world.advance(Duration::from_secs(20));
+    wait("the other speaks again", || world.count(2, "handshake") > asked);
+    assert!(!listed(&one, 2));
+    one.join(&other);
+    assert!(listed(&one, 2));
+}
+
+#[test]
+fn nobody_gets_others_into_our_list() {
+    let world = World::new();
+    let (one, victim) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    let mut said = one.network.handshake(&one.node);
+    (said.instance, said.node) = (7, Some(Reach::Node(victim.at())));
+    for _ in 0..100 {
+        one.network.greet(&said, LOCAL).unwrap();
+    }
+    wait("the victim is asked", || world.count(1, "handshake") == 1);
+    let third = TestNode::start(&world, 3);
+    one.join(&third);
+    wait("mutual peers", || third.is_connected_to(&one));
+    assert_eq!(one.peers(), [address(3)]);
+    let calls = world.calls.lock().unwrap();
+    assert_eq!(calls.iter().filter(|(from, to, _)| *from == 1 && *to == address(2)).count(), 1);
+}
+
+#[test]
+fn joining_a_heavier_branch_warns_of_the_coins_that_it_costs() {
+    let world = World::new();
+    let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    let wallet = one.node.create_wallet().unwrap().public_key;
+    for _ in 0..2 {
+        one.node.submit_block(one.draft(wallet), Origin::Own).unwrap();
+    }
+    let tip = other.mine_many(5);
+    let warning = one.join(&other).unwrap();
+    assert!(
+        warning.contains("last 2 blocks") && warning.contains("received 20 coins"),
+        "{warning}"
+    );
+    wait("the heavier branch", || one.tip() == tip);
+}

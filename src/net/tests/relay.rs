@@ -1,0 +1,83 @@
+//! What is accepted goes everywhere, once, and nobody waits for the dead.
+
+use super::*;
+
+fn pay(from: &TestNode, nonce: u64) -> crate::primitives::Txid {
+    let (chain_id, to) = (from.node.chain_id(), TestKey::new(99).public);
+    let transfer = TestKey::dev(1).pay(to, (100, 0), nonce, &chain_id);
+    let id = transfer.id();
+    from.node.submit_transfer(transfer, Origin::Own).unwrap();
+    id
+}
+
+fn has(node: &TestNode, id: &crate::primitives::Txid) -> bool {
+    node.node.view().chain.pool().get(id).is_some()
+}
+
+#[test]
+fn a_line_of_five_passes_transfers_and_blocks_to_its_ends() {
+    let world = World::new();
+    let nodes: Vec<_> = (1..=5).map(|port| TestNode::start(&world, port)).collect();
+    for pair in nodes.windows(2) {
+        pair[0].join(&pair[1]);
+    }
+    for pair in nodes.windows(2) {
+        wait("mutual peers", || pair[1].is_connected_to(&pair[0]));
+    }
+    let id = pay(&nodes[0], 0);
+    wait("the transfer at the other end", || has(&nodes[4], &id));
+    let tip = nodes[4].mine();
+    wait("the block at the first", || nodes[0].tip() == tip);
+    assert!(!has(&nodes[0], &id));
+    let relayed: usize = (1..=5).map(|port| world.count(port, "block")).sum();
+    assert_eq!(relayed, 4, "each block crosses each link once");
+    assert!(nodes.iter().all(|node| node.network.sync_status().synced));
+}
+
+#[test]
+fn dead_peers_do_not_delay_live_ones() {
+    let world = World::new();
+    let sender = TestNode::start(&world, 1);
+    let live: Vec<_> = (2..=5).map(|port| TestNode::start(&world, port)).collect();
+    for node in &live {
+        sender.join(node);
+    }
+    for port in 100..116 {
+        world.serve(&address(port), Server::BlackHole);
+        sender.network.table().add_manual(&address(port).parse().unwrap());
+    }
+    wait("all live ones", || live.iter().all(|node| node.is_connected_to(&sender)));
+    for _ in 0..20 {
+        let (start, tip) = (Instant::now(), sender.mine());
+        wait("the block everywhere", || live.iter().all(|node| node.tip() == tip));
+        assert!(start.elapsed() < Duration::from_millis(1_000), "{:?}", start.elapsed());
+    }
+    sender.stop(&world);
+}
+
+#[test]
+fn open_transactions_of_before_are_pulled_by_a_new_peer() {
+    let world = World::new();
+    let (old, new) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    let ids: Vec<_> = (0..5).map(|nonce| pay(&old, nonce)).collect();
+    new.join(&old);
+    wait("the pool of the other", || ids.iter().all(|id| has(&new, id)));
+}
+
+#[test]
+fn what_was_dropped_heals_by_looking_into_pools() {
+    let world = World::new();
+    let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    one.join(&other);
+    wait("mutual peers", || other.is_connected_to(&one));
+    wait("first pulls", || world.count(2, "pool") > 0 && world.count(1, "pool") > 0);
+    // Swallows every transfer that is sent to it, as a crash in between would.
+    let swallow: Lie = Arc::new(|call| matches!(call, Call::Transfer(_)).then(|| reply(201, "{}")));
+    let server = Server::Liar(other.network.clone(), other.node.clone(), swallow);
+    world.serve(&address(2), server);
+    let id = pay(&one, 0);
+    wait("the transfer is swallowed", || world.count(1, "transfer") > 0);
+    assert!(!has(&other, &id));
+    world.advance(Duration::from_secs(31));
+    wait("the transfer is pulled", || has(&other, &id));
+}

@@ -1,0 +1,201 @@
+//! Nodes that were apart agree again, whatever some of them say.
+
+use super::*;
+
+#[test]
+fn a_late_joiner_fetches_headers_first_and_each_body_once() {
+    let world = World::new();
+    let old = TestNode::start(&world, 1);
+    let tip = old.mine_many(200);
+    let new = TestNode::start(&world, 2);
+    new.join(&old);
+    wait("the chain", || new.tip() == tip);
+    wait("synced", || new.network.sync_status().synced);
+    assert_eq!(world.count(2, "headers"), 1);
+    assert!(world.count(2, "blocks") <= 14, "{} calls for blocks", world.count(2, "blocks"));
+}
+
+#[test]
+fn diverged_branches_heal_to_the_most_work() {
+    let world = World::new();
+    let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    one.join(&other);
+    wait("mutual peers", || other.is_connected_to(&one));
+    let common = one.mine();
+    wait("a common block", || other.tip() == common);
+    world.cut(&one, &other, true);
+    let (shorter, longer) = (one.mine_many(20), other.mine_many(30));
+    assert_ne!(shorter, longer);
+    world.cut(&one, &other, false);
+    // Nobody is asked to: the exchange of tips does it, once its time has come.
+    world.advance(Duration::from_secs(15));
+    wait("the heavier branch", || one.tip() == longer);
+    assert_eq!(other.tip(), longer);
+    let next = one.mine();
+    wait("both go on together", || other.tip() == next);
+}
+
+#[test]
+fn branches_of_equal_work_wait_for_the_next_block() {
+    let world = World::new();
+    let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    let (first, second) = (one.mine(), other.mine());
+    one.join(&other);
+    wait("mutual peers", || other.is_connected_to(&one));
+    assert_eq!((one.tip(), other.tip()), (first, second));
+    assert!(!one.network.resolve().replaced);
+    let next = other.mine();
+    wait("the heavier branch", || one.tip() == next);
+}
+
+#[test]
+fn resolving_asks_everyone_and_tells_whether_the_chain_was_replaced() {
+    let world = World::new();
+    let nodes: Vec<_> = (1..=3).map(|port| TestNode::start(&world, port)).collect();
+    nodes[0].join(&nodes[1]);
+    nodes[0].join(&nodes[2]);
+    nodes[0].network.table().add_manual(&"127.0.0.1:9".parse().unwrap());
+    wait("mutual peers", || nodes[2].is_connected_to(&nodes[0]));
+    for other in &nodes[1..] {
+        world.cut(&nodes[0], other, true);
+    }
+    nodes[1].mine_many(2);
+    let tip = nodes[2].mine_many(4);
+    for other in &nodes[1..] {
+        world.cut(&nodes[0], other, false);
+    }
+    let resolved = nodes[0].network.resolve();
+    assert_eq!((resolved.asked, resolved.answered), (3, 2));
+    assert_eq!(nodes[0].tip(), tip);
+    wait("all agree", || nodes[1].tip() == tip);
+    let again = nodes[0].network.resolve();
+    assert!(!again.replaced);
+}
+
+/// A body that does not belong to its header: paid to someone else.
+fn spoiled(node: &TestNode, hashes: &[BlockHash]) -> Reply {
+    let view = node.node.view();
+    let blocks = hashes.iter().filter_map(|hash| {
+        let mut block = node.node.read_block(view.chain.body_of(hash)?).unwrap();
+        block.coinbase.recipient = TestKey::new(666).public;
+        Some(block_text(node, &block))
+    });
+    reply(200, format!("[{}]", blocks.collect::<Vec<_>>().join(",")))
+}
+
+#[test]
+fn a_peer_that_gives_wrong_bodies_is_refused_and_blocks_nobody() {
+    let world = World::new();
+    let honest = TestNode::start(&world, 1);
+    let tip = honest.mine_many(40);
+    let liar = Arc::new(TestNode::start(&world, 2));
+    liar.join(&honest);
+    wait("the liar knows the chain", || liar.tip() == tip);
+    let source = liar.clone();
+    let lie: Lie = Arc::new(move |call| match call {
+        Call::Blocks(hashes) => Some(spoiled(&source, hashes)),
+        _ => None,
+    });
+    world.serve(&address(2), Server::Liar(liar.network.clone(), liar.node.clone(), lie));
+    let new = TestNode::start(&world, 3);
+    new.join(&liar);
+    wait("the liar is caught", || new.network.list()[0].state == PeerState::Refused);
+    assert_eq!(new.height(), 0);
+    new.join(&honest);
+    // The body was wrong and not the header: the honest one is taken at once.
+    wait("the chain", || new.tip() == tip);
+}
+
+#[test]
+fn headers_without_work_are_a_lie_and_those_that_lead_nowhere_are_not() {
+    let world = World::new();
+    let honest = TestNode::start(&world, 1);
+    let tip = honest.mine_many(5);
+    let liar = TestNode::start(&world, 2);
+    liar.mine_many(9);
+    let headers: Vec<_> = {
+        let view = liar.node.view();
+        (1..=9).map(|height| view.chain.headers().at(Height(height)).unwrap().header).collect()
+    };
+    for (spoil, state) in [(true, PeerState::Refused), (false, PeerState::Unreachable)] {
+        let mut headers = headers.clone();
+        if spoil {
+            headers[8].bits = crate::primitives::CompactTarget(0x1d00_ffff);
+        } else {
+            headers.remove(0);
+        }
+        let lie: Lie = Arc::new(move |call| {
+            matches!(call, Call::Headers(_)).then(|| reply(200, headers_to_json(&headers)))
+        });
+        world.serve(&address(2), Server::Liar(liar.network.clone(), liar.node.clone(), lie));
+        let new = TestNode::start(&world, 10 + u16::from(spoil));
+        new.join(&liar);
+        new.join(&honest);
+        wait("the honest chain", || new.height() >= 5);
+        wait("what became of the other", || {
+            new.network.list().iter().any(|peer| peer.node == liar.at() && peer.state == state)
+        });
+        assert_eq!(new.tip(), tip);
+        new.stop(&world);
+    }
+}
+
+#[test]
+fn a_silent_peer_does_not_hold_up_the_others() {
+    let world = World::new();
+    let honest = TestNode::start(&world, 1);
+    let tip = honest.mine_many(100);
+    let hole = world.end.clone();
+    let stall: Lie = Arc::new(move |call| match call {
+        Call::Blocks(_) => {
+            let _ = hole.recv_timeout(Duration::from_secs(20));
+            Some(reply(503, ""))
+        }
+        _ => None,
+    });
+    let new = TestNode::start(&world, 9);
+    for port in 2..=4 {
+        let server = Server::Liar(honest.network.clone(), honest.node.clone(), stall.clone());
+        // Each an instance of its own to the newcomer, which tells them by their handshakes.
+        let front = TestNode::start(&world, port);
+        front.join(&honest);
+        wait("the chain behind the front", || front.tip() == tip);
+        drop(server);
+        let server = Server::Liar(front.network.clone(), front.node.clone(), stall.clone());
+        world.serve(&address(port), server);
+        new.network.table().add_manual(&front.at());
+    }
+    wait("silent peers first", || world.count(9, "blocks") >= 1);
+    new.join(&honest);
+    let start = Instant::now();
+    wait("the chain", || new.tip() == tip);
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_block_whose_parent_is_missing_starts_a_sync() {
+    let world = World::new();
+    let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    one.join(&other);
+    wait("mutual peers", || other.is_connected_to(&one));
+    let swallow: Lie = Arc::new(|call| matches!(call, Call::Block(_)).then(|| reply(201, "{}")));
+    world.serve(&address(2), Server::Liar(other.network.clone(), other.node.clone(), swallow));
+    one.mine_many(3);
+    wait("blocks are swallowed", || world.count(1, "block") == 3);
+    world.serve(&address(2), Server::Node(other.network.clone(), other.node.clone()));
+    let tip = one.mine();
+    wait("all of them", || other.tip() == tip);
+}
+
+#[test]
+fn a_long_chain_comes_in_several_answers_of_headers() {
+    let world = World::new();
+    let old = TestNode::start(&world, 1);
+    let tip = old.mine_many(2_300);
+    let new = TestNode::start(&world, 2);
+    let start = Instant::now();
+    new.join(&old);
+    wait("the chain", || new.tip() == tip);
+    println!("2,300 empty blocks in {:?}", start.elapsed());
+    assert_eq!(world.count(2, "headers"), 2);
+}

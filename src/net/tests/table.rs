@@ -1,0 +1,155 @@
+//! The decisions of the table, with times as values.
+
+use crate::net::peer::OUTBOX_TRANSFERS_MAX;
+use crate::net::table::{Candidate, LEARNED_MAX, Outcome, PEERS_MAX, Table, Task, Times};
+use crate::node::ports::PeerState;
+use crate::primitives::{BlockHash, Height, PeerAddress, Txid, UnixTime, Work};
+use crate::wire::{Handshake, PEER_VERSION};
+use std::time::Duration;
+
+const EVERY: Duration = Duration::from_secs(10);
+
+fn at(port: u16) -> PeerAddress {
+    format!("127.0.0.1:{port}").parse().unwrap()
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn times(monotonic: Duration) -> Times {
+    Times { unix: UnixTime(1_000), monotonic }
+}
+
+fn handshake(instance: u64) -> Handshake {
+    Handshake {
+        chain_id: BlockHash::ZERO,
+        version: PEER_VERSION,
+        height: Height(0),
+        tip: BlockHash::ZERO,
+        work: Work::ZERO,
+        instance,
+        node: None,
+        time: UnixTime(1_000),
+    }
+}
+
+fn txid(number: u32) -> Txid {
+    let mut bytes = [0; 32];
+    bytes[..4].copy_from_slice(&number.to_le_bytes());
+    Txid::from_bytes(bytes)
+}
+
+/// A table of connected peers at these ports.
+fn connected(ports: std::ops::Range<u16>) -> Table {
+    let mut table = Table::new(1, EVERY);
+    for port in ports {
+        table.add_manual(&at(port));
+        table.introduce(&at(port), &handshake(port.into()), times(seconds(0)));
+    }
+    // What follows a first meeting.
+    while let Ok(task) = table.next(seconds(0)) {
+        assert!(matches!(task, Task::Pull(_)));
+        table.done(&task, Outcome::Done, seconds(0));
+    }
+    table
+}
+
+#[test]
+fn a_full_outbox_drops_the_oldest_and_the_tips_are_compared_when_it_is_empty() {
+    let mut table = connected(1..2);
+    let count = u32::try_from(OUTBOX_TRANSFERS_MAX).unwrap() + 10;
+    (0..count).for_each(|number| table.relay_transfer(txid(number), None));
+    let mut sent = Vec::new();
+    while let Ok(task) = table.next(seconds(1)) {
+        match &task {
+            Task::Transfer(_, id) => sent.push(*id),
+            Task::Exchange(_) => break,
+            other => panic!("{other:?}"),
+        }
+        table.done(&task, Outcome::Done, seconds(1));
+    }
+    assert_eq!(sent.len(), OUTBOX_TRANSFERS_MAX);
+    assert_eq!((sent[0], *sent.last().unwrap()), (txid(10), txid(count - 1)));
+}
+
+#[test]
+fn one_call_at_a_time_goes_to_a_peer_and_all_have_their_turn() {
+    let mut table = connected(1..4);
+    (0..2).for_each(|number| table.relay_transfer(txid(number), None));
+    let first: Vec<_> = (0..3).map(|_| table.next(seconds(1)).unwrap()).collect();
+    assert!(table.next(seconds(1)).is_err());
+    table.done(&first[0], Outcome::Done, seconds(1));
+    assert!(matches!(table.next(seconds(1)), Ok(Task::Transfer(_, id)) if id == txid(1)));
+}
+
+#[test]
+fn nothing_goes_back_to_where_it_came_from() {
+    let mut table = connected(1..3);
+    table.relay_transfer(txid(1), Some(&at(1)));
+    let Ok(Task::Transfer(target, _)) = table.next(seconds(1)) else { panic!("a transfer waits") };
+    assert_eq!(target.address, at(2));
+    assert!(table.next(seconds(1)).is_err());
+}
+
+#[test]
+fn peers_that_do_not_answer_hold_two_workers_at_most() {
+    let mut table = Table::new(1, EVERY);
+    (1..=16).for_each(|port| table.add_manual(&at(port)));
+    let held: Vec<_> = std::iter::from_fn(|| table.next(seconds(1)).ok()).collect();
+    assert_eq!(held.len(), 2);
+}
+
+#[test]
+fn pauses_double_up_to_ten_minutes_and_end_with_an_answer() {
+    let mut table = Table::new(1, EVERY);
+    table.add_manual(&at(1));
+    let (mut now, mut last) = (seconds(0), Duration::ZERO);
+    for failure in 0..20 {
+        let Ok(Task::Exchange(target)) = table.next(now) else { panic!("due") };
+        table.not_answered(&target, "no".to_owned(), now);
+        let due = table.peers().next().unwrap().due;
+        let pause = due - now;
+        let expected = seconds((1 << failure.min(10)).min(600)).as_secs_f64();
+        assert!((0.75..1.25).contains(&(pause.as_secs_f64() / expected)), "{failure}: {pause:?}");
+        (now, last) = (due, pause);
+    }
+    assert!(last > seconds(450));
+    let Ok(Task::Exchange(target)) = table.next(now) else { panic!("due") };
+    table.answered(&target, &handshake(1), times(now));
+    assert_eq!(table.peers().next().unwrap().state, PeerState::Connected);
+    // One that is missed is tried every few seconds for some time.
+    table.fail(&at(1), "no".to_owned(), now);
+    (0..5).for_each(|_| table.fail(&at(1), "no".to_owned(), now));
+    assert!(table.peers().next().unwrap().due - now <= seconds(10));
+}
+
+#[test]
+fn results_of_a_peer_that_was_removed_meanwhile_do_nothing() {
+    let mut table = Table::new(1, EVERY);
+    table.add_manual(&at(1));
+    let Ok(Task::Exchange(target)) = table.next(seconds(1)) else { panic!("due") };
+    table.remove(&at(1));
+    table.add_manual(&at(1));
+    table.not_answered(&target, "no".to_owned(), seconds(1));
+    assert_eq!(table.peers().next().unwrap().state, PeerState::New);
+}
+
+#[test]
+fn those_who_come_by_themselves_leave_room_for_those_who_are_added() {
+    let mut table = Table::new(1, EVERY);
+    for port in 1..=200 {
+        let candidate = Candidate { address: at(port), instance: Some(port.into()) };
+        table.heard_of(candidate, false, seconds(1));
+        if let Ok(Task::CallBack(candidate)) = table.next(seconds(1)) {
+            table.called_back(&candidate, Some(&handshake(port.into())), times(seconds(1)));
+        }
+    }
+    assert_eq!(table.peers().count(), LEARNED_MAX);
+    for port in 201..=300 {
+        if table.has_room() {
+            table.add_manual(&at(port));
+        }
+    }
+    assert_eq!(table.peers().count(), PEERS_MAX);
+}
