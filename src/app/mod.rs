@@ -4,7 +4,6 @@
 //! exit code: 0 after a clean stop, 1 if the node cannot start or go on, 2 for a mistake in the
 //! command line or the configuration, and for a port that is in use.
 
-mod alone;
 mod run;
 mod say;
 mod verify;

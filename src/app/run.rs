@@ -1,12 +1,13 @@
 //! The running node: starts every part, waits for a signal, stops them in the opposite order.
 
-use super::alone::Alone;
 use super::{Stopped, say};
 use crate::chain::accept::Now;
 use crate::config::Settings;
 use crate::http::live::{self, LiveHub};
 use crate::http::{self, Api, HttpServer, ROUTES, Running};
 use crate::miner::{Miner, MinerHandle, MinerOptions};
+use crate::net::client::HttpClient;
+use crate::net::{self, Network, reach_of};
 use crate::node::ports::PeerControl;
 use crate::node::{Event, NodeHandle, Opened, Opening, Owner};
 use crate::primitives::UnixTime;
@@ -78,6 +79,7 @@ struct Parts {
     node: NodeHandle,
     http: Running,
     miner: Arc<MinerHandle>,
+    net: Arc<Network>,
 }
 
 impl Parts {
@@ -90,8 +92,7 @@ impl Parts {
         token: String,
     ) -> Result<Self, Stopped> {
         let address = server.local_addr();
-        drop(net_events);
-        let net = Arc::new(Alone(node.clone()));
+        let net = start_net(settings, &node, net_events, address, spawner)?;
         let miner = start_miner(settings, &node, &net, spawner)?;
         let timeout = settings.miner.mine_timeout;
         let api = Api::new(node.clone(), miner.clone(), net.clone(), timeout, address.port());
@@ -107,7 +108,7 @@ impl Parts {
             ..http::Settings::default()
         };
         let http = server.start(settings, &ROUTES, api, spawner)?;
-        Ok(Self { node, http, miner })
+        Ok(Self { node, http, miner, net })
     }
 
     /// Nobody comes in any more, then nothing is made any more, then nothing goes out any more; the
@@ -115,13 +116,34 @@ impl Parts {
     fn stop(self) {
         self.http.stop();
         self.miner.stop();
+        self.net.stop();
     }
+}
+
+fn start_net(
+    settings: &Settings,
+    node: &NodeHandle,
+    events: Receiver<Event>,
+    address: SocketAddr,
+    spawner: &Spawner,
+) -> Result<Arc<Network>, Stopped> {
+    let dir =
+        DataDir::open(&settings.node.data_dir, address.port()).map_err(anyhow::Error::from)?;
+    let opening = net::Opening {
+        node: node.clone(),
+        events,
+        client: Box::new(HttpClient::new()),
+        file: dir.peers(),
+        peers: settings.node.peers.clone(),
+        reach: reach_of(address.ip(), address.port()),
+    };
+    Ok(Network::start(opening, spawner).context("cannot start the peer network")?)
 }
 
 fn start_miner(
     settings: &Settings,
     node: &NodeHandle,
-    net: &Arc<Alone>,
+    net: &Arc<Network>,
     spawner: &Spawner,
 ) -> Result<Arc<MinerHandle>, Stopped> {
     let clock = net.clone();
