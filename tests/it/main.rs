@@ -4,5 +4,6 @@
 //! deadline, never for a time.
 
 mod crash;
+mod files;
 mod harness;
 mod layers;
