@@ -224,16 +224,20 @@ struct Kept {
     /// Wallet files that never change again, and the keys in them.
     dated: HashMap<PathBuf, PublicKey>,
     killed_starts: u64,
+    /// Kills that were to fall into a start and came too late.
+    killed_later: u64,
     restarts: Vec<Duration>,
 }
 
 impl Kept {
-    /// Starts the node and kills it before it is ready, or nearly so.
+    /// Starts the node and kills it before it is ready; again, if it was ready sooner.
     fn kill_start(&mut self, node: &mut Node, random: &mut Random) {
-        let usual = self.restarts.last().copied().unwrap_or(Duration::from_millis(20));
-        let micros = u64::try_from(usual.as_micros()).expect("a short time");
-        let moment = Duration::from_micros(random.below(micros.max(1)));
-        self.killed_starts += u64::from(node.die_starting(moment));
+        let fastest = self.restarts.iter().min().copied().unwrap_or(Duration::from_millis(20));
+        let micros = u64::try_from(fastest.as_micros()).expect("a short time");
+        while !node.die_starting(Duration::from_micros(random.below(micros.max(1)))) {
+            self.killed_later += 1;
+        }
+        self.killed_starts += 1;
     }
 
     fn restart(&mut self, node: &mut Node) {
@@ -299,9 +303,10 @@ impl Kept {
         let slowest = self.restarts.iter().max().copied().unwrap_or_default();
         let sum: Duration = self.restarts.iter().sum();
         format!(
-            "{rounds} kills in the middle of work, {} during a start; acknowledged: {} blocks, {} \
+            "{} kills in the middle of work or soon after a start, {} during a start; acknowledged: {} blocks, {} \
              transfers, {} keys; {} requests cut off; restart {:?} on average, {slowest:?} at most \
              ({} blocks at the end)",
+            rounds + self.killed_later,
             self.killed_starts,
             self.all.blocks.len(),
             self.all.transfers.len(),

@@ -92,7 +92,10 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a temporary directory") }
+        // In memory if possible: thousands of flushes to a disk are not what is tested here.
+        let memory = Path::new("/dev/shm");
+        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        Self { dir: dir.expect("a temporary directory") }
     }
 
     fn file(&self) -> PathBuf {

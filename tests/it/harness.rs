@@ -356,17 +356,21 @@ impl Answer {
 }
 
 /// Waits until `condition` gives something.
-pub fn wait<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub fn wait<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    wait_in_vain(condition).unwrap_or_else(|| panic!("waited {DEADLINE:?} in vain for {what}"))
+}
+
+/// Waits until `condition` gives something; `None` if it never does.
+pub fn wait_in_vain<T>(mut condition: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
-    loop {
+    while start.elapsed() < DEADLINE {
         if let Some(found) = condition() {
-            return found;
+            return Some(found);
         }
-        assert!(start.elapsed() < DEADLINE, "waited {DEADLINE:?} in vain for {what}");
-        thread::yield_now();
         // Not for a time that a test needs, only so as not to take the cores from the nodes.
         thread::park_timeout(Duration::from_millis(5));
     }
+    None
 }
 
 /// Waits until `condition` holds.

@@ -3,7 +3,9 @@
 //! Each test starts nodes on free ports in directories of its own and waits on conditions with a
 //! deadline, never for a time.
 
+mod browser;
 mod crash;
 mod files;
 mod harness;
 mod layers;
+mod webdriver;
