@@ -100,9 +100,8 @@ export function startMine() {
   onClick('mine', mine);
   onClick('miner-switch', () =>
     setMiner(byId('miner-switch').getAttribute('aria-checked') !== 'true'));
-  byId('miner-threads').addEventListener('change', () => {
-    if (store.get('status')?.miner?.on) setMiner(true);
-  });
+  // The node is told at once, also while it does not mine: the next look at it would undo what was typed.
+  byId('miner-threads').addEventListener('change', () => setMiner(store.get('status')?.miner?.on === true));
   store.watch(['wallet'], drawReady);
   store.watch(['status', 'miner', 'wallet'], drawMiner);
 }
