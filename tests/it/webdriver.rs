@@ -174,12 +174,10 @@ impl Page {
         self.act(css, "value", &json!({"text": text}));
     }
 
-    /// Types into an emptied field.
+    /// Types in place of what is in a field, which keeps the focus meanwhile.
     pub fn fill(&self, css: &str, text: &str) {
-        self.act(css, "clear", &json!({}));
-        if !text.is_empty() {
-            self.keys(css, text);
-        }
+        let (select_all, backspace) = ("\u{e009}a\u{e000}", "\u{e003}");
+        self.keys(css, &format!("{select_all}{}", if text.is_empty() { backspace } else { text }));
     }
 
     /// What an element says, `""` if it is not there.
