@@ -448,7 +448,7 @@ fn nothing_hangs_over_the_side_of_the_narrowest_screen() {
     page.click("li.block .block-head");
     fits("an open block");
     page.click("#tab-open");
-    page.see("li.transaction");
+    page.see("#transactions li");
     fits("an open transaction");
     page.click("#send-more summary");
     page.fill("#send-recipient", &peer.create_wallet());
@@ -524,7 +524,7 @@ fn pictures_of_the_page_are_taken_where_wanted() {
     take("desktop-dark.png", "dark", desktop);
     take("phone-light.png", "light", phone);
     page.click("#tab-open");
-    page.see("li.transaction");
+    page.see("#transactions li");
     take("phone-dark.png", "dark", phone);
     page.resize(1440, 900, 1);
     page.fill("#send-recipient", &friend());
