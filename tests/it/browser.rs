@@ -442,7 +442,8 @@ fn nothing_hangs_over_the_side_of_the_narrowest_screen() {
     let (node, peer) = lively();
     let page = page(&driver, &node);
     page.resize(NARROWEST.0, NARROWEST.1, 1);
-    let fits = |what: &str| assert!(page.overhang() <= 0, "{what} hangs over by {}", page.overhang());
+    let fits =
+        |what: &str| assert!(page.overhang() <= 0, "{what} hangs over by {}", page.overhang());
     page.see("li.block");
     fits("the wallet");
     page.click("li.block .block-head");
@@ -496,7 +497,8 @@ fn lively() -> (Node, Node) {
         node.mine();
         agree();
     }
-    let open = json!({"recipient": friend(), "amount": 4.2, "fee": 0.001, "memo": "rent, November"});
+    let open =
+        json!({"recipient": friend(), "amount": 4.2, "fee": 0.001, "memo": "rent, November"});
     node.post("/transaction", &open).expect(201);
     // The third peer is left to go its way: the list shows one that is gone.
     drop(third);

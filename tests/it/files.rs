@@ -224,7 +224,9 @@ fn lines_swapped_doubled_or_missing_are_named() {
     }
     for (what, lines) in cases {
         match bench.open(&lines.concat()) {
-            Err(OpenError::Store(error)) => assert!(named_line(&error).is_some(), "{what}: {error}"),
+            Err(OpenError::Store(error)) => {
+                assert!(named_line(&error).is_some(), "{what}: {error}")
+            }
             Err(other) => panic!("{what}: {other}"),
             Ok((state, _)) => panic!("{what}: opened as {state:?}"),
         }
@@ -252,9 +254,7 @@ fn the_program_names_file_and_line_of_the_damage_and_so_does_verify() {
     let good = fs::read(&file).unwrap();
     let name = file.file_name().unwrap().to_str().unwrap().to_owned();
     let third = good.split_inclusive(|byte| *byte == b'\n').take(2).map(<[u8]>::len).sum::<usize>();
-    for (what, at, line) in
-        [("the first line", 30, "line 1"), ("a block", third + 300, "line 3")]
-    {
+    for (what, at, line) in [("the first line", 30, "line 1"), ("a block", third + 300, "line 3")] {
         let mut bad = good.clone();
         bad[at] ^= 1;
         fs::write(&file, &bad).unwrap();

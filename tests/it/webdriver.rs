@@ -157,8 +157,8 @@ impl Page {
         let mut why = String::new();
         let done = wait_in_vain(|| {
             let element = self.element(css);
-            let acted = element
-                .and_then(|element| self.post(&format!("element/{element}/{action}"), body));
+            let acted =
+                element.and_then(|element| self.post(&format!("element/{element}/{action}"), body));
             acted.map_err(|error| why = error).ok()
         });
         assert!(done.is_some(), "{action} on {css}: {why}");
@@ -188,13 +188,15 @@ impl Page {
 
     /// An attribute, `""` without it.
     pub fn attribute(&self, css: &str, name: &str) -> String {
-        let script = "return document.querySelector(arguments[0])?.getAttribute(arguments[1]) ?? ''";
+        let script =
+            "return document.querySelector(arguments[0])?.getAttribute(arguments[1]) ?? ''";
         self.run(script, &json!([css, name])).as_str().expect("a text").to_owned()
     }
 
     /// How many elements there are.
     pub fn count(&self, css: &str) -> u64 {
-        let count = self.run("return document.querySelectorAll(arguments[0]).length", &json!([css]));
+        let count =
+            self.run("return document.querySelectorAll(arguments[0]).length", &json!([css]));
         count.as_u64().expect("a number")
     }
 
@@ -234,7 +236,8 @@ impl Page {
 
     /// What lies on the clipboard.
     pub fn clipboard(&self) -> String {
-        let script = "navigator.clipboard.readText().then(arguments[0], (e) => arguments[0]('' + e))";
+        let script =
+            "navigator.clipboard.readText().then(arguments[0], (e) => arguments[0]('' + e))";
         let text = self.post("execute/async", &json!({"script": script, "args": []}));
         text.expect("an answer").as_str().expect("a text").to_owned()
     }
@@ -260,7 +263,8 @@ impl Page {
     /// Shows the page as on a screen of this size.
     pub fn resize(&self, width: u32, height: u32, scale: u32) {
         let mobile = width < 600;
-        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": scale, "mobile": mobile});
+        let metrics =
+            json!({"width": width, "height": height, "deviceScaleFactor": scale, "mobile": mobile});
         self.devtools("Emulation.setDeviceMetricsOverride", &metrics);
     }
 
