@@ -259,7 +259,13 @@ impl Chain {
                     let more = self.take_over(candidate, now);
                     debug_assert!(more.disconnected.is_empty());
                     change.add(more);
-                    change.returned.retain(|id| self.pool.get(id).is_some());
+                    // What the first block left without funds may have been paid since.
+                    let dropped = std::mem::take(&mut change.dropped);
+                    self.return_all(
+                        dropped.into_iter().map(|(t, _)| t).collect(),
+                        &mut change,
+                        now,
+                    );
                     break;
                 }
                 Err(Failure::Invalid(bad, _)) => self.forget_invalid(&bad),

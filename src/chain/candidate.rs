@@ -202,7 +202,6 @@ impl Chain {
         if !again.is_empty() {
             let senders: BTreeSet<_> = again.iter().map(|t| t.transfer().sender).collect();
             again.extend(self.pool.take_senders(senders));
-            again.sort_by_key(|t| (t.transfer().sender, t.transfer().nonce));
         }
         let accounts = self.accounts.clone();
         let context = PoolContext {
@@ -213,7 +212,25 @@ impl Chain {
         let settled = self.pool.settle(touched, &|id| confirmed.contains(id), context);
         change.dropped = settled.dropped.iter().map(|p| (p.transfer.clone(), None)).collect();
         change.returned = settled.promoted;
-        let again = again.into_iter().filter(|t| !confirmed.contains(&t.id()));
+        again.retain(|transfer| !confirmed.contains(&transfer.id()));
+        self.return_all(again, change, now);
+    }
+
+    /// Offers transfers to the pool again; whatever it does not take is noted as dropped.
+    pub(super) fn return_all(
+        &mut self,
+        mut again: Vec<CheckedTransfer>,
+        change: &mut TipChange,
+        now: Now,
+    ) {
+        again.sort_by_key(|t| (t.transfer().sender, t.transfer().nonce));
+        let accounts = self.accounts.clone();
+        let context = PoolContext {
+            accounts: &accounts,
+            next_height: self.height().next(),
+            now: now.monotonic,
+        };
+        let again = again.into_iter();
         let again: Vec<_> = again.filter_map(|t| self.return_to_pool(t, change, context)).collect();
         change.returned.retain(|id| self.pool.get(id).is_some());
         // One that came later may have thrown out one that came before.
@@ -222,7 +239,7 @@ impl Chain {
     }
 
     /// Gives the transfer back if it is pending now.
-    pub(super) fn return_to_pool(
+    fn return_to_pool(
         &mut self,
         transfer: CheckedTransfer,
         change: &mut TipChange,

@@ -487,3 +487,31 @@ fn what_is_unknown_is_said_so() {
     assert!(matches!(test.accept(&blocks[0]), Ok(Accepted::Known)));
     assert!(test.chain.tip().total_work > Work::ZERO);
 }
+
+#[test]
+fn a_transfer_that_a_following_block_pays_for_is_not_lost() {
+    let mut test = TestChain::dev();
+    let (rich, poor, id) = (TestKey::dev(1), TestKey::new(1), test.chain.chain_id());
+    let to = TestKey::dev(2).public;
+    test.mine(vec![rich.pay(poor.public, (10, 0), 0, &id)]);
+    let pending = poor.pay(to, (9, 0), 1, &id);
+    let mut side = test.clone();
+    let blocks = [
+        side.mine(vec![poor.pay(to, (5, 0), 0, &id)]),
+        side.mine(vec![rich.pay(poor.public, (10, 0), 1, &id)]),
+    ];
+    let first = poor.pay(to, (1, 0), 0, &id);
+    test.submit(first.clone()).unwrap();
+    test.submit(pending.clone()).unwrap();
+    for block in &blocks {
+        test.chain.accept_header(&block.block().header, test.now).unwrap();
+    }
+    test.accept(&blocks[1]).unwrap();
+    let Ok(Accepted::Best(change)) = test.accept(&blocks[0]) else { panic!("both follow") };
+    assert_eq!(change.connected.len(), 2);
+    assert!(test.chain.pool().get(&pending.id()).is_some());
+    assert_eq!(change.returned, [pending.id()]);
+    let dropped: Vec<_> = change.dropped.iter().map(|(t, _)| t.id()).collect();
+    assert_eq!(dropped, [first.id()]);
+    assert_pool_is_sound(&test.chain, test.now);
+}
