@@ -45,7 +45,7 @@ const TRANSFERS_PER_SECOND_MAX: u32 = 100;
 /// Bytes that a client may send after its request, which nobody reads.
 const NOISE_MAX: usize = 4 * 1024;
 
-/// How often clients are looked after and what changes by itself is looked at.
+/// How often clients are looked after: whether they left, and what is held for them.
 const TICK: Duration = Duration::from_millis(250);
 
 /// How often what changes by itself is looked at.
@@ -81,7 +81,9 @@ pub struct LiveHub {
 struct Told {
     peers: usize,
     miner: MinerStatus,
-    state: (bool, Height, Option<i64>),
+    /// The best height known of while blocks are missing; nothing once they are here.
+    behind: Option<Height>,
+    clock_offset: Option<i64>,
 }
 
 impl LiveHub {
@@ -107,11 +109,12 @@ impl LiveHub {
                     Ok(event) => self.tell_event(&event),
                     Err(_) => events = crossbeam_channel::never(),
                 },
-                recv(ticks) -> _ => {}
+                recv(ticks) -> _ => {
+                    self.look();
+                    let now = Instant::now();
+                    self.clients.retain_mut(|client| client.tend(now));
+                }
             }
-            self.look();
-            let now = Instant::now();
-            self.clients.retain_mut(|client| client.tend(now));
         }
     }
 
@@ -131,6 +134,10 @@ impl LiveHub {
             return;
         }
         let Some(mut client) = Client::new(call, is_home) else { return };
+        if self.clients.is_empty() {
+            // What changed while nobody listened is in the status that comes first.
+            self.told = Told::now(&self.api);
+        }
         let status = wire::Event::Status(Box::new(status::current(&self.api)));
         client.push(message(&status).as_bytes());
         self.clients.push(client);
@@ -205,7 +212,7 @@ impl LiveHub {
         if now.miner != told.miner {
             self.tell(&wire::Event::Miner(now.miner));
         }
-        if now.state != told.state {
+        if (now.behind, now.clock_offset) != (told.behind, told.clock_offset) {
             self.tell_status();
         }
     }
@@ -218,7 +225,8 @@ impl Told {
         Self {
             peers: api.peers.list().iter().filter(|peer| connected(peer.state)).count(),
             miner: miner::miner_status(api),
-            state: (sync.synced, sync.best_height, sync.clock_offset),
+            behind: (!sync.synced).then_some(sync.best_height),
+            clock_offset: sync.clock_offset,
         }
     }
 }
@@ -348,6 +356,96 @@ impl Client {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return error.kind() != ErrorKind::WouldBlock,
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::message::{Cancelled, Headers, Method, Request, Target};
+    use std::net::TcpListener;
+
+    /// A client that was just taken, and its other end.
+    fn client() -> (Client, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, address) = listener.accept().unwrap();
+        let request = Request {
+            method: Method::Get,
+            target: Target::parse("/events").unwrap(),
+            headers: Headers::default(),
+            client: address,
+            body: Vec::new(),
+            cancelled: Cancelled::never(),
+            params: Vec::new(),
+        };
+        let call = LiveCall { request, stream, fields: Vec::new() };
+        (Client::new(call, true).unwrap(), other)
+    }
+
+    /// Fills what the system takes without a reader, until something has to be held.
+    fn fill(client: &mut Client) {
+        while client.pending.is_empty() {
+            client.push(&[b'x'; 8 * 1024]);
+        }
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_is_dropped_before_much_is_held() {
+        let (mut client, _other) = client();
+        fill(&mut client);
+        let now = Instant::now();
+        assert!(client.tend(now), "it has time to catch up");
+        while !client.is_gone {
+            client.push(&[b'x'; 8 * 1024]);
+            assert!(client.pending.len() <= PENDING_MAX);
+        }
+        assert!(!client.tend(now));
+    }
+
+    #[test]
+    fn a_client_that_is_stuck_is_dropped_in_time() {
+        let (mut client, _other) = client();
+        fill(&mut client);
+        let now = Instant::now();
+        assert!(client.tend(now));
+        assert!(!client.tend(now + PENDING_TIME_MAX));
+    }
+
+    #[test]
+    fn a_client_that_reads_again_gets_all_of_it() {
+        let (mut client, mut other) = client();
+        fill(&mut client);
+        let mut buffer = [0; 64 * 1024];
+        while !client.pending.is_empty() {
+            assert!(other.read(&mut buffer).unwrap() > 0);
+            client.flush();
+        }
+        assert!(client.stuck_since.is_none() && client.tend(Instant::now() + PENDING_TIME_MAX));
+    }
+
+    #[test]
+    fn silence_is_broken_and_those_who_left_or_babble_are_let_go() {
+        let (mut quiet, mut other) = client();
+        assert!(quiet.tend(Instant::now() + KEEP_ALIVE));
+        other.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut read = Vec::new();
+        while !read.ends_with(b": alive\n\n") {
+            let mut buffer = [0; 1024];
+            let length = other.read(&mut buffer).unwrap();
+            assert!(length > 0);
+            read.extend_from_slice(&buffer[..length]);
+        }
+        other.write_all(&[b'x'; NOISE_MAX + 1]).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while quiet.tend(Instant::now()) {
+            assert!(Instant::now() < deadline, "who babbles is let go");
+        }
+        let (mut left, other) = client();
+        drop(other);
+        while left.tend(Instant::now()) {
+            assert!(Instant::now() < deadline, "who left is let go");
         }
     }
 }
