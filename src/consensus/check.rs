@@ -174,11 +174,10 @@ impl BlockError {
     /// may lie in what came with the header, and say nothing about the block of that hash.
     pub const fn is_final(&self) -> bool {
         match self {
-            Self::DuplicateTransaction(_) | Self::Transfer { .. } => true,
+            Self::TooLarge { .. } | Self::DuplicateTransaction(_) | Self::Transfer { .. } => true,
             Self::Bits(_)
             | Self::TargetTooEasy
             | Self::NoProofOfWork { .. }
-            | Self::TooLarge { .. }
             | Self::WrongCommitment { .. } => false,
         }
     }
@@ -249,9 +248,9 @@ pub fn check_block(
     signatures: &Signatures<'_>,
 ) -> Result<CheckedBlock, BlockError> {
     let hash = check_proof_of_work(&block, params)?;
-    check_size(&block, params)?;
     let txids = block_txids(&block);
     check_commitment(&block, &txids)?;
+    check_size(&block, params)?;
     check_unique(&txids)?;
     for (index, transfer) in (1..).zip(&block.transfers) {
         check_transfer_form(transfer).map_err(|error| BlockError::Transfer { index, error })?;

@@ -48,10 +48,33 @@ pub(super) type Reply<T> = Sender<Result<T, NodeError>>;
 
 /// A request to the owner.
 pub(super) enum Command {
-    Block { block: CheckedBlock, origin: Origin, reply: Reply<BlockOutcome> },
-    Headers { headers: Vec<Header>, reply: Reply<Height> },
-    Transfer { transfer: CheckedTransfer, origin: Origin, reply: Reply<TransferOutcome> },
-    Send { request: SendRequest, reply: Reply<CheckedTransfer> },
-    CreateWallet { reply: Reply<CreatedWallet> },
-    LoadWallet { reply: Reply<PublicKey> },
+    Block {
+        block: CheckedBlock,
+        origin: Origin,
+        reply: Reply<BlockOutcome>,
+    },
+    /// A block whose body, the very one its header commits to, breaks a rule for ever.
+    Refuse {
+        header: Header,
+        reply: Reply<()>,
+    },
+    Headers {
+        headers: Vec<Header>,
+        reply: Reply<Height>,
+    },
+    Transfer {
+        transfer: CheckedTransfer,
+        origin: Origin,
+        reply: Reply<TransferOutcome>,
+    },
+    Send {
+        request: SendRequest,
+        reply: Reply<CheckedTransfer>,
+    },
+    CreateWallet {
+        reply: Reply<CreatedWallet>,
+    },
+    LoadWallet {
+        reply: Reply<PublicKey>,
+    },
 }

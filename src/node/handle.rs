@@ -11,6 +11,7 @@ use crate::consensus::check::{
     BlockError, CheckedBlock, CheckedTransfer, Signatures, check_block, check_transfer,
     check_transfer_form,
 };
+use crate::consensus::connect::HeaderError;
 use crate::consensus::params::ChainParams;
 use crate::primitives::{
     AddressPrefix, Block, BlockHash, BodyRef, Header, Height, PublicKey, Transfer,
@@ -106,8 +107,29 @@ impl NodeHandle {
             self.check_claimed_work(&block)?;
             return Err(AcceptError::UnknownParent(previous).into());
         }
-        let checked = self.check_block(block, &view)?;
-        self.submit_checked(checked, origin)
+        self.judge_header(&block.header, &view)?;
+        let header = block.header;
+        match self.check_block(block, &view) {
+            Ok(checked) => self.submit_checked(checked, origin),
+            Err(error) => {
+                if error.is_final() {
+                    self.ask(|reply| Command::Refuse { header, reply })?;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The header's rules come before the body is looked at: they cost microseconds. One from the
+    /// future passes, for the owner to set aside.
+    fn judge_header(&self, header: &Header, view: &View) -> Result<(), NodeError> {
+        if view.chain.headers().get(&header.hash()).is_some() {
+            return Ok(());
+        }
+        match view.chain.judge_header(header, self.now().unix) {
+            Ok(_) | Err(AcceptError::Header(HeaderError::FromTheFuture { .. })) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Hands a checked block to the owner.

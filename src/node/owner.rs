@@ -195,6 +195,10 @@ impl Owner {
                 let result = self.accept_block(turn, &block, origin);
                 turn.reply(reply, result);
             }
+            Command::Refuse { header, reply } => {
+                turn.next.chain.refuse_block(&header, turn.now);
+                turn.reply(reply, Ok(()));
+            }
             Command::Headers { headers, reply } => {
                 let result = accept_headers(turn, &headers);
                 turn.reply(reply, result);
