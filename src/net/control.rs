@@ -2,7 +2,7 @@
 
 use super::table::Candidate;
 use super::worker::Met;
-use super::{Network, TICK, times};
+use super::{Network, TICK, may_call_back, times};
 use crate::node::NodeHandle;
 use crate::node::ports::{PeerControl, PeerError, PeerInfo, PeerState, Resolved, SyncStatus};
 use crate::primitives::{Amount, Height, PeerAddress, PublicKey, UnixTime, Work};
@@ -78,9 +78,9 @@ impl PeerControl for Network {
         self.judge(theirs, shown)?;
         let Some(node) = self.node() else { return Ok(self.farewell(theirs.time)) };
         let ours = self.handshake(&node);
-        if let Some(address) = address {
+        if let Some(address) = address.filter(|address| may_call_back(address, client)) {
             let is_news = theirs.work > ours.work;
-            let candidate = Candidate { address, instance: Some(theirs.instance) };
+            let candidate = Candidate { address, instance: theirs.instance };
             self.table().heard_of(candidate, is_news, node.now().monotonic);
             self.changed.notify_all();
         }
@@ -90,13 +90,13 @@ impl PeerControl for Network {
     fn is_ahead(&self, from: Option<PeerAddress>) {
         let Some(node) = self.node() else { return };
         let now = node.now().monotonic;
-        match from {
-            Some(address) => {
-                let candidate = Candidate { address, instance: None };
-                self.table().heard_of(candidate, true, now);
-            }
-            None => self.table().ask_all_soon(now),
+        let mut table = self.table();
+        // Someone who is no peer will shake hands by itself, and then be called back.
+        match from.filter(|address| table.find(address).is_some()) {
+            Some(address) => table.ask_soon(&address, now),
+            None => table.ask_all_soon(now),
         }
+        drop(table);
         self.changed.notify_all();
     }
 

@@ -67,6 +67,9 @@ pub const WORKERS: usize = 8;
 /// Threads that fetch bodies, so that a silent peer does not hold up the others.
 pub const FETCHERS: usize = 4;
 
+/// The lowest port at which a stranger is called back (RFC 6335: those below belong to services).
+const CALL_BACK_PORT_MIN: u16 = 1_024;
+
 /// Stack of a calling thread: the deepest it goes is reading JSON, which does not recurse.
 const STACK_BYTES: usize = 512 << 10;
 
@@ -122,6 +125,23 @@ pub fn reach_of(bind: IpAddr, port: u16) -> Option<Reach> {
         Some(node) if !anywhere => Some(Reach::Node(node)),
         Some(_) => Some(Reach::Port(port)),
         None => None,
+    }
+}
+
+/// Whether a node that a stranger names may be called to see whether it is there. Ports of
+/// well-known services and names are not, and no inner address for someone from outside: a handshake
+/// must not become a way to knock at others' doors.
+pub(crate) fn may_call_back(address: &PeerAddress, client: IpAddr) -> bool {
+    let Some(ip) = address.ip() else { return false };
+    let plain = !ip.is_unspecified() && !ip.is_multicast() && address.port() >= CALL_BACK_PORT_MIN;
+    plain && (!is_inner(ip) || is_inner(client))
+}
+
+/// Whether an address is of this machine or of a network that is not the Internet.
+fn is_inner(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
     }
 }
 

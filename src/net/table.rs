@@ -7,10 +7,12 @@
 //! Invariants: one call in flight to a peer; calls to peers that do not answer hold at most
 //! [`SUSPECT_CALLS_MAX`] workers; no two peers of the same instance; every list has a bound.
 
+mod members;
+
 use super::peer::{Announcement, Claim, Peer};
 use crate::node::ports::{PeerInfo, PeerState};
 use crate::primitives::{PeerAddress, Txid, UnixTime, Work};
-use crate::wire::{Handshake, PeerRecord};
+use crate::wire::Handshake;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,8 +66,8 @@ const CANDIDATE_PAUSE: Duration = Duration::from_secs(60);
 pub struct Candidate {
     /// Where it says it is.
     pub address: PeerAddress,
-    /// The instance that must answer there, if it has said.
-    pub instance: Option<u64>,
+    /// The instance that must answer there.
+    pub instance: u64,
 }
 
 /// A peer as it was when a task for it was handed out.
@@ -174,87 +176,6 @@ impl Table {
         self.peers.get_mut(&target.address).filter(|peer| peer.serial == target.serial)
     }
 
-    /// Whether a person may add one more.
-    pub fn has_room(&self) -> bool {
-        self.peers.len() < PEERS_MAX
-    }
-
-    /// Adds what a person wants, or makes it that; its handshake is due.
-    pub fn add_manual(&mut self, address: &PeerAddress) {
-        self.removed.retain(|removed| removed != address);
-        self.paused.retain(|(paused, _)| paused != address);
-        match self.find_mut(address) {
-            Some(known) => known.manual = true,
-            None => self.insert(Peer::new(address.clone(), 0, true)),
-        }
-    }
-
-    fn insert(&mut self, mut peer: Peer) {
-        self.serials += 1;
-        peer.serial = self.serials;
-        self.peers.insert(peer.address.clone(), peer);
-    }
-
-    /// Removes the peer at `address` and keeps it away, whatever it says, until it is added again.
-    pub fn remove(&mut self, address: &PeerAddress) {
-        let known = self.find(address).map(|peer| peer.address.clone());
-        if let Some(known) = &known {
-            self.peers.remove(known);
-        }
-        self.candidates.retain(|candidate| candidate.address != *address);
-        for gone in known.into_iter().chain([address.clone()]) {
-            if !self.removed.contains(&gone) {
-                push_bounded(&mut self.removed, gone, REMOVED_MAX);
-            }
-        }
-    }
-
-    /// Hears of a node that speaks to us. A peer is called soon if that may bring something; any
-    /// other node is called back, to see whether it is where it says. Nothing of what it says is
-    /// believed before.
-    pub fn heard_of(&mut self, candidate: Candidate, is_news: bool, now: Duration) {
-        let by_instance = candidate.instance.and_then(|instance| {
-            self.peers.values().find(|peer| peer.instance == Some(instance)).map(|p| &p.address)
-        });
-        let known = by_instance.or_else(|| self.find(&candidate.address).map(|peer| &peer.address));
-        match known.cloned() {
-            Some(known) => {
-                let peer = self.peers.get_mut(&known).expect("just found");
-                let missed = matches!(peer.state, PeerState::Unreachable | PeerState::New);
-                if missed || is_news || peer.instance != candidate.instance {
-                    ask_soon(peer, now);
-                }
-                if !peer.is_at(&candidate.address) {
-                    self.consider(candidate, now);
-                }
-            }
-            None => self.consider(candidate, now),
-        }
-    }
-
-    fn consider(&mut self, candidate: Candidate, now: Duration) {
-        self.paused.retain(|(_, until)| *until > now);
-        let away = self.removed.contains(&candidate.address)
-            || self.paused.iter().any(|(paused, _)| *paused == candidate.address);
-        let waits = self.candidates.iter().any(|other| other.address == candidate.address);
-        if !away && !waits && self.candidates.len() < CANDIDATES_MAX && self.has_learned_room(now) {
-            self.candidates.push_back(candidate);
-        }
-    }
-
-    fn has_learned_room(&self, now: Duration) -> bool {
-        let learned = self.peers().filter(|peer| !peer.manual).count();
-        (learned < LEARNED_MAX && self.has_room()) || self.most_missed(now).is_some()
-    }
-
-    /// A learned peer that has not answered for long.
-    fn most_missed(&self, now: Duration) -> Option<PeerAddress> {
-        let missed = self.peers().filter(|peer| !peer.manual && !peer.busy);
-        let since = |peer: &&Peer| peer.failing_since.filter(|since| now - *since > MISSED_FOR);
-        let oldest = missed.filter_map(|peer| Some((since(&peer)?, &peer.address))).min();
-        oldest.map(|(_, address)| address.clone())
-    }
-
     /// Asks every peer as soon as a worker is free; returns each with the number of its calls that
     /// have ended, and that went well, so far.
     pub fn ask_all(&mut self, now: Duration) -> Vec<(PeerAddress, u64, u64)> {
@@ -267,6 +188,13 @@ impl Table {
     /// As [`Self::ask_all`], but no peer more often than once a second.
     pub fn ask_all_soon(&mut self, now: Duration) {
         for peer in self.peers.values_mut().filter(|peer| peer.is_connected()) {
+            ask_soon(peer, now);
+        }
+    }
+
+    /// Asks the peer at `address` soon, but not more often than once a second.
+    pub fn ask_soon(&mut self, address: &PeerAddress, now: Duration) {
+        if let Some(peer) = self.find_mut(address) {
             ask_soon(peer, now);
         }
     }
@@ -352,92 +280,6 @@ impl Table {
         if let Some(peer) = self.target(target) {
             peer.busy = false;
         }
-    }
-
-    /// A handshake was answered by a node of our chain. Returns the address of the peer that it
-    /// turned out to be another address of, if so: one of the two is then gone.
-    pub fn answered(
-        &mut self,
-        target: &Target,
-        theirs: &Handshake,
-        times: Times,
-    ) -> Option<PeerAddress> {
-        self.release(target);
-        self.target(target)?;
-        self.introduce(&target.address, theirs, times)
-    }
-
-    /// As [`Self::answered`], for the peer at `address` that answered outside of any task.
-    pub fn introduce(
-        &mut self,
-        address: &PeerAddress,
-        theirs: &Handshake,
-        times: Times,
-    ) -> Option<PeerAddress> {
-        let wait = self.spread(self.exchange_every);
-        let peer = self.find_mut(address)?;
-        meet(peer, theirs, times);
-        peer.due = times.monotonic + wait;
-        let (address, manual) = (peer.address.clone(), peer.manual);
-        let is_twin =
-            |peer: &&Peer| peer.address != address && peer.instance == Some(theirs.instance);
-        let twin = self.peers.values().find(is_twin)?;
-        let (twin, twin_manual) = (twin.address.clone(), twin.manual);
-        let (keep, drop) = if manual && !twin_manual { (address, twin) } else { (twin, address) };
-        self.peers.remove(&drop);
-        let kept = self.peers.get_mut(&keep)?;
-        kept.add_alias(drop);
-        kept.manual |= manual;
-        Some(keep)
-    }
-
-    /// `alias` was seen to be another address of the peer at `address`.
-    pub fn add_alias(&mut self, address: &PeerAddress, alias: PeerAddress) {
-        if let Some(peer) = self.find_mut(address) {
-            peer.add_alias(alias);
-        }
-    }
-
-    /// Our tip has changed while a peer was told of the one before: it is told again.
-    pub fn ask_again(&mut self, address: &PeerAddress, now: Duration) {
-        if let Some(peer) = self.find_mut(address).filter(|peer| peer.is_connected()) {
-            peer.due = now;
-        }
-    }
-
-    /// A candidate was called back; `theirs` is what it answered. True if it is now a peer.
-    pub fn called_back(
-        &mut self,
-        candidate: &Candidate,
-        theirs: Option<&Handshake>,
-        times: Times,
-    ) -> bool {
-        self.suspect_calls -= 1;
-        let address = &candidate.address;
-        let Some(theirs) = theirs else { return false };
-        if candidate.instance.is_some_and(|instance| instance != theirs.instance)
-            || self.removed.contains(address)
-        {
-            return false;
-        }
-        if let Some(twin) = self.find_instance(theirs.instance) {
-            twin.add_alias(address.clone());
-            return false;
-        }
-        if self.find(address).is_some() || !self.has_learned_room(times.monotonic) {
-            return false;
-        }
-        let learned = self.peers().filter(|peer| !peer.manual).count();
-        if (learned >= LEARNED_MAX || !self.has_room())
-            && let Some(missed) = self.most_missed(times.monotonic)
-        {
-            self.peers.remove(&missed);
-        }
-        let mut peer = Peer::new(address.clone(), 0, false);
-        meet(&mut peer, theirs, times);
-        peer.due = times.monotonic + self.spread(self.exchange_every);
-        self.insert(peer);
-        true
     }
 
     /// A peer did not answer a handshake.
@@ -598,34 +440,6 @@ impl Table {
         let count = connected.len();
         if let Some(peer) = turn.checked_rem(count).and_then(|at| connected.get_mut(at)) {
             peer.pull = true;
-        }
-    }
-
-    /// What is to be remembered over a restart.
-    pub fn records(&self) -> Vec<PeerRecord> {
-        let peers = self.peers().map(|peer| PeerRecord {
-            node: peer.address.clone(),
-            manual: peer.manual,
-            removed: false,
-            last_seen: peer.last_seen.unwrap_or_default(),
-        });
-        let removed = self.removed.iter().map(|node| PeerRecord {
-            node: node.clone(),
-            manual: false,
-            removed: true,
-            last_seen: UnixTime(0),
-        });
-        peers.chain(removed).collect()
-    }
-
-    /// Takes up what was remembered.
-    pub fn restore(&mut self, record: PeerRecord) {
-        if record.removed {
-            push_bounded(&mut self.removed, record.node, REMOVED_MAX);
-        } else if self.has_room() && self.find(&record.node).is_none() {
-            let mut peer = Peer::new(record.node, 0, record.manual);
-            peer.last_seen = (record.last_seen != UnixTime(0)).then_some(record.last_seen);
-            self.insert(peer);
         }
     }
 

@@ -32,6 +32,9 @@ use tempfile::TempDir;
 /// How long anything may take before a test fails.
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 
+/// Nodes are numbered from 1 on; their ports lie above those of well-known services.
+const BASE: u16 = 5_000;
+
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Waits until `condition` holds.
@@ -110,7 +113,8 @@ impl World {
     /// Cuts two nodes off from each other, or joins them again.
     pub(super) fn cut(&self, one: &TestNode, other: &TestNode, is_cut: bool) {
         let mut cuts = self.cuts.lock().unwrap();
-        for pair in [(one.port, other.port), (other.port, one.port)] {
+        let (one, other) = (BASE + one.port, BASE + other.port);
+        for pair in [(one, other), (other, one)] {
             if is_cut {
                 cuts.insert(pair)
             } else {
@@ -136,7 +140,7 @@ impl PeerClient for FakeClient {
         let unreachable = || CallError::Unreachable("nobody is there".to_owned());
         let name = path(call);
         self.world.calls.lock().unwrap().push((self.port, peer.to_string(), name));
-        if self.world.cuts.lock().unwrap().contains(&(self.port, peer.port())) {
+        if self.world.cuts.lock().unwrap().contains(&(BASE + self.port, peer.port())) {
             return Err(unreachable());
         }
         let server = self.world.servers.lock().unwrap().get(&peer.to_string()).cloned();
@@ -227,7 +231,7 @@ fn take_block(network: &Network, node: &NodeHandle, text: &str) -> Reply {
     }
 }
 
-/// A node of the world, at `127.0.0.1:<port>`.
+/// A node of the world.
 pub(super) struct TestNode {
     pub port: u16,
     pub node: NodeHandle,
@@ -266,7 +270,7 @@ impl TestNode {
             client: Box::new(FakeClient { world: world.clone(), port }),
             file: dir.path().join(format!("peers-{port}.txt")),
             peers: Vec::new(),
-            reach: Some(Reach::Port(port)),
+            reach: Some(Reach::Port(BASE + port)),
         };
         let network = Network::start(opening, &spawner).unwrap();
         world.serve(&address(port), Server::Node(network.clone(), handle.clone()));
@@ -328,12 +332,15 @@ impl TestNode {
     }
 
     pub(super) fn mine_many(&self, count: usize) -> BlockHash {
-        (0..count).map(|_| self.mine()).last().unwrap()
+        for _ in 0..count {
+            self.mine();
+        }
+        self.tip()
     }
 }
 
 pub(super) fn address(port: u16) -> String {
-    format!("127.0.0.1:{port}")
+    format!("127.0.0.1:{}", BASE + port)
 }
 
 pub(super) fn block_text(node: &TestNode, block: &Block) -> String {

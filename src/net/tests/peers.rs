@@ -22,7 +22,7 @@ fn adding_is_mutual_and_harmless_twice() {
 fn a_peer_that_is_not_there_yet_is_added_and_found_later() {
     let world = World::new();
     let one = TestNode::start(&world, 1);
-    assert_eq!(one.network.add("127.0.0.1:2".parse().unwrap()), Ok(None));
+    assert_eq!(one.network.add(address(2).parse().unwrap()), Ok(None));
     wait("it is not there", || one.network.list()[0].state == PeerState::Unreachable);
     let other = TestNode::start(&world, 2);
     let tip = other.mine();
@@ -118,6 +118,32 @@ fn nobody_gets_others_into_our_list() {
     assert_eq!(one.peers(), [address(3)]);
     let calls = world.calls.lock().unwrap();
     assert_eq!(calls.iter().filter(|(from, to, _)| *from == 1 && *to == address(2)).count(), 1);
+}
+
+#[test]
+fn strangers_do_not_make_us_knock_at_inner_doors() {
+    let local = ["127.0.0.1", "192.168.1.9", "::1", "fd00::1", "169.254.1.1"];
+    let cases = [
+        ("203.0.113.5:5000", "203.0.113.5", true),
+        ("198.51.100.1:5000", "203.0.113.5", true),
+        ("203.0.113.5:22", "203.0.113.5", false),
+        ("printer.lan:5000", "203.0.113.5", false),
+        ("192.168.1.9:5000", "203.0.113.5", false),
+        ("127.0.0.1:5000", "203.0.113.5", false),
+        ("169.254.169.254:8080", "203.0.113.5", false),
+        ("[fe80::1]:5000", "203.0.113.5", false),
+        ("[fd00::1]:5000", "2001:db8::5", false),
+        ("0.0.0.0:5000", "203.0.113.5", false),
+        ("224.0.0.1:5000", "203.0.113.5", false),
+    ];
+    for (said, client, expected) in cases {
+        let (said, client) = (said.parse().unwrap(), client.parse().unwrap());
+        assert_eq!(crate::net::may_call_back(&said, client), expected, "{said} {client}");
+    }
+    for client in local {
+        let said = "127.0.0.1:5000".parse().unwrap();
+        assert!(crate::net::may_call_back(&said, client.parse().unwrap()), "{client}");
+    }
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn resolving_asks_everyone_and_tells_whether_the_chain_was_replaced() {
     let nodes: Vec<_> = (1..=3).map(|port| TestNode::start(&world, port)).collect();
     nodes[0].join(&nodes[1]);
     nodes[0].join(&nodes[2]);
-    nodes[0].network.table().add_manual(&"127.0.0.1:9".parse().unwrap());
+    nodes[0].network.table().add_manual(&address(9).parse().unwrap());
     wait("mutual peers", || nodes[2].is_connected_to(&nodes[0]));
     for other in &nodes[1..] {
         world.cut(&nodes[0], other, true);
