@@ -24,9 +24,9 @@ function nodeRow(row) {
   if (row.height !== null) facts.push(el('span', {}, `Height ${countText(row.height)}`));
   if (row.lastSeen !== null) facts.push(el('span', {}, 'Seen ', timeElement(row.lastSeen)));
   if (!row.added) facts.push(el('span', {}, 'Found by itself'));
-  if (row.reason) facts.push(el('span', {}, row.reason));
   return el('li', { className: 'node', data: { node: row.node } },
-    el('code', { className: 'node-name' }, row.node), el('span', { className: 'node-facts' }, ...facts), button);
+    el('code', { className: 'node-name' }, row.node), el('span', { className: 'node-facts' }, ...facts), button,
+    row.reason ? el('p', { className: 'hint node-reason' }, row.reason) : null);
 }
 
 /** Text of the rows last drawn: equal answers draw nothing, so that focus stays. */
