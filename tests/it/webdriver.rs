@@ -294,10 +294,28 @@ impl Page {
         entries.iter().filter(is_bad).map(Value::to_string).collect()
     }
 
-    /// How far the page can be scrolled to the side, in pixels.
-    pub fn overhang(&self) -> i64 {
-        let script = "const page = document.scrollingElement; return page.scrollWidth - innerWidth";
-        self.run(script, &json!([])).as_i64().expect("a number")
+    /// How far the page can be scrolled to the side, or something stands out of its card, in
+    /// pixels.
+    pub fn overhang(&self) -> f64 {
+        let script = "
+            const root = document.scrollingElement;
+            let most = root.scrollWidth - innerWidth;
+            for (const card of document.querySelectorAll('.card, .purse, dialog[open], header')) {
+                if (!card.checkVisibility()) continue;
+                const edge = card.getBoundingClientRect().right;
+                for (const one of card.querySelectorAll('*:not(.unseen)')) {
+                    if (!one.checkVisibility()) continue;
+                    most = Math.max(most, one.getBoundingClientRect().right - edge - 0.5);
+                }
+            }
+            return most";
+        self.run(script, &json!([])).as_f64().expect("a number")
+    }
+
+    /// Waits until nothing moves or fades any more.
+    pub fn settle(&self) {
+        let script = "return document.getAnimations().length";
+        self.until("the end of all animations", |page| page.run(script, &json!([])) == 0);
     }
 }
 
