@@ -532,9 +532,9 @@ fn pictures_of_the_page_are_taken_where_wanted() {
         page.picture(&dir.join(name));
     };
     let (desktop, phone) = ((1440, 900, 1), (PHONE.0, PHONE.1, 2));
+    take("desktop-light.png", "light", desktop, "body");
     page.click("li.block[data-height='12'] .block-head");
     page.see("li.block[data-height='12'] .block-body");
-    take("desktop-light.png", "light", desktop, "body");
     take("desktop-dark.png", "dark", desktop, "body");
     take("phone-light.png", "light", phone, "body");
     take("phone-dark.png", "dark", phone, ".mining");
