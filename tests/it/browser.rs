@@ -526,7 +526,8 @@ fn pictures_of_the_page_are_taken_where_wanted() {
     let take = |name: &str, scheme: &str, (width, height, scale): (u32, u32, u32), top: &str| {
         page.prefer(scheme);
         page.resize(width, height, scale);
-        let script = "document.activeElement.blur(); document.querySelector(arguments[0]).scrollIntoView()";
+        let script =
+            "document.activeElement.blur(); document.querySelector(arguments[0]).scrollIntoView()";
         page.run(script, &json!([top]));
         page.settle();
         page.picture(&dir.join(name));
