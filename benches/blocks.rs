@@ -3,12 +3,13 @@
 //! `cargo bench --bench blocks`; `FARTHING_BLOCKS=20` for more of them. Both sides run on the same
 //! pool of two threads, block by block in turn, so that the ratio holds on a machine that drifts.
 
+use farthing::chain::Chain;
 use farthing::chain::accept::{Accepted, Now};
-use farthing::chain::{Bodies, BodiesError, Chain};
 use farthing::consensus::check::{CheckedTransfer, Signatures, check_block, check_transfer};
 use farthing::consensus::params::ChainParams;
 use farthing::primitives::amount::COIN;
-use farthing::primitives::{Amount, Block, BodyRef, Expiry, Memo, PublicKey, Transfer, UnixTime};
+use farthing::primitives::{Amount, Block, Expiry, Memo, PublicKey, Transfer, UnixTime};
+use farthing::testkit::MemoryBodies;
 use farthing::wallet::{SecretKey, UnsignedTransfer, Wallet};
 use rayon::prelude::*;
 use std::hint::black_box;
@@ -17,28 +18,6 @@ use std::time::{Duration, Instant};
 
 const SENDERS: usize = 1_000;
 const TRANSFERS_EACH: usize = 5;
-
-/// Bodies in memory: this bench is about rules, `benches/storage.rs` about files.
-#[derive(Default)]
-struct Memory(Vec<Block>);
-
-impl Bodies for Memory {
-    fn keep(
-        &mut self,
-        block: &farthing::consensus::check::CheckedBlock,
-    ) -> Result<BodyRef, BodiesError> {
-        self.0.push(block.block().clone());
-        Ok(BodyRef::new(self.0.len() as u64 - 1, 0))
-    }
-
-    fn read(&self, body: BodyRef) -> Result<Block, BodiesError> {
-        usize::try_from(body.offset())
-            .ok()
-            .and_then(|at| self.0.get(at))
-            .cloned()
-            .ok_or_else(|| BodiesError("no such body".into()))
-    }
-}
 
 fn wallets() -> Vec<Wallet> {
     let secret = |number: usize| {
@@ -96,7 +75,7 @@ fn main() {
     let params = Arc::new(params(&wallets));
     let mut maker = Chain::new(params.clone(), 64 << 20);
     let mut checker = Chain::new(params.clone(), 64 << 20);
-    let (mut made, mut kept) = (Memory::default(), Memory::default());
+    let (mut made, mut kept) = (MemoryBodies::default(), MemoryBodies::default());
     let mut ratios = Vec::new();
     for round in 0..rounds {
         let seconds = u32::try_from(round).expect("few rounds");
