@@ -290,8 +290,9 @@ impl Kept {
         for entry in std::fs::read_dir(node.dir()).expect("a directory") {
             let path = entry.expect("an entry").path();
             let name = path.file_name().expect("a name").to_string_lossy();
-            let is_wallet = name.starts_with("wallet-") && name.ends_with(".txt");
-            if is_wallet && path != current && !self.dated.contains_key(&path) {
+            // Where a file was about to be replaced, its replacement is left: not yet anybody's.
+            let is_kept = name.starts_with("wallet-") && !name.ends_with(".new.txt");
+            if is_kept && path != current && !self.dated.contains_key(&path) {
                 let key = key_in(&path);
                 self.dated.insert(path, key);
             }

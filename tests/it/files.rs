@@ -5,11 +5,11 @@
 //! process, as the program opens them; a few by the program itself. `FARTHING_ALL_BITS=1` flips
 //! all eight bits of each byte in place of one.
 
-use crate::harness::{Node, Start, number_from_env, verify};
+use crate::harness::{Node, Start, number_from_env, verify, wait};
 use farthing::chain::Chain;
 use farthing::chain::accept::Now;
 use farthing::consensus::params::ChainParams;
-use farthing::node::{OpenError, Opening, VerifyError, open, verify as verify_file};
+use farthing::node::{OpenError, Opened, Opening, VerifyError, open, verify as verify_file};
 use farthing::primitives::{BlockHash, Hash256, Height, UnixTime};
 use farthing::storage::StoreError;
 use serde_json::json;
@@ -105,6 +105,17 @@ impl Bench {
     /// Opens a node on these bytes; gives its state and what is then in the file.
     fn open(&self, bytes: &[u8]) -> Result<(State, Vec<u8>), OpenError> {
         fs::write(self.file(), bytes).expect("it can be written");
+        // A test beside this one that starts a program has all open files, and with them the locks
+        // of this one, twice for a moment.
+        let opened = wait("the lock", || match self.try_open() {
+            Err(OpenError::Store(StoreError::Locked { .. })) => None,
+            other => Some(other),
+        })?;
+        let state = State::of(&opened.handle.view().chain);
+        Ok((state, fs::read(self.file()).expect("the file is there")))
+    }
+
+    fn try_open(&self) -> Result<Opened, OpenError> {
         let now = Now { unix: UnixTime(u32::MAX), monotonic: Duration::ZERO };
         let opening = Opening {
             data_dir: self.dir.path().to_owned(),
@@ -114,9 +125,7 @@ impl Bench {
             clock: Box::new(move || now),
             listeners: 0,
         };
-        let opened = catch_unwind(AssertUnwindSafe(|| open(opening))).expect("it never panics")?;
-        let state = State::of(&opened.handle.view().chain);
-        Ok((state, fs::read(self.file()).expect("the file is there")))
+        catch_unwind(AssertUnwindSafe(|| open(opening))).expect("it never panics")
     }
 
     /// Verifies these bytes; gives the state they come to.
