@@ -1,8 +1,10 @@
 //! Starts real nodes, talks to them as a client would, and waits on conditions.
 
 use farthing::testkit::Random;
+use rustix::process::Signal;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
@@ -19,11 +21,12 @@ pub struct Start {
     network: &'static str,
     port: u16,
     flags: Vec<String>,
+    is_bare: bool,
 }
 
 impl Default for Start {
     fn default() -> Self {
-        Self { network: "dev", port: 0, flags: Vec::new() }
+        Self { network: "dev", port: 0, flags: Vec::new(), is_bare: false }
     }
 }
 
@@ -46,6 +49,12 @@ impl Start {
         self
     }
 
+    /// Nothing on the command line but the flags that are given.
+    pub fn bare(mut self) -> Self {
+        self.is_bare = true;
+        self
+    }
+
     /// Starts a node in a new directory and waits until it answers.
     pub fn node(self) -> Node {
         let dir = tempfile::tempdir().expect("a temporary directory");
@@ -59,7 +68,7 @@ impl Start {
     pub fn node_in(self, dir: &Path) -> Node {
         let mut child = self.command(dir).spawn().expect("the program starts");
         let stdout = child.stdout.take().expect("stdout is piped");
-        match address_from(stdout, DEADLINE) {
+        match address_from(stdout, dir, DEADLINE) {
             Some(port) => Node { child, port, dir: None, path: dir.to_owned(), start: self },
             None => {
                 let status = child.wait().expect("the program ends");
@@ -77,15 +86,18 @@ impl Start {
     }
 
     fn command(&self, dir: &Path) -> Command {
-        let log = std::fs::File::options()
+        let log = File::options()
             .create(true)
             .append(true)
             .open(dir.join("stderr.log"))
             .expect("a log file");
         let mut command = Command::new(env!("CARGO_BIN_EXE_farthing"));
+        if !self.is_bare {
+            command
+                .args(["--port", &self.port.to_string(), "--network", self.network])
+                .args(["--data-dir".as_ref(), dir.as_os_str()]);
+        }
         command
-            .args(["--port", &self.port.to_string(), "--network", self.network])
-            .args(["--data-dir".as_ref(), dir.as_os_str()])
             .args(&self.flags)
             .current_dir(dir)
             .env_remove("RUST_LOG")
@@ -97,11 +109,18 @@ impl Start {
 }
 
 /// The port in the first line that names the wallet page; `None` if there is none in time, or the
-/// program ends without one.
-fn address_from(stdout: ChildStdout, deadline: Duration) -> Option<u16> {
+/// program ends without one. What the program says is kept beside its log in `dir`.
+fn address_from(stdout: ChildStdout, dir: &Path, deadline: Duration) -> Option<u16> {
     let (found, port) = mpsc::channel();
+    let mut said = File::options()
+        .create(true)
+        .append(true)
+        .open(dir.join("stdout.log"))
+        .expect("a file for what the program says");
     thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            // The directory may be gone with the test by now.
+            let _ = writeln!(said, "{line}");
             if let Some((_, rest)) = line.split_once("http://") {
                 let address = rest.split('/').next().unwrap_or_default();
                 let port = address.rsplit(':').next().and_then(|port| port.parse().ok());
@@ -148,6 +167,11 @@ impl Node {
         self.path.join(format!("{what}-{}.txt", self.port))
     }
 
+    /// What it has told its user, across all starts in its directory.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.path.join("stdout.log")).unwrap_or_default()
+    }
+
     /// What it has logged.
     pub fn log(&self) -> String {
         log_of(&self.path)
@@ -166,9 +190,14 @@ impl Node {
 
     /// Ends it as Ctrl-C does and returns its status.
     pub fn stop(&mut self) -> ExitStatus {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+        self.signal(Signal::INT);
         self.wait_for_end()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).expect("it runs");
     }
 
     /// Waits until the process has ended.
@@ -190,7 +219,7 @@ impl Node {
         let start = Start { port: self.port, ..self.start.clone() };
         self.child = start.command(&self.path).spawn().expect("the program starts");
         let stdout = self.child.stdout.take().expect("stdout is piped");
-        let has_answered = address_from(stdout, moment).is_some();
+        let has_answered = address_from(stdout, &self.path, moment).is_some();
         self.kill();
         !has_answered
     }
@@ -198,6 +227,12 @@ impl Node {
     /// A way to it for threads of the test.
     pub fn client(&self) -> Client {
         Client::new(self.port)
+    }
+
+    /// Kills it and starts it again.
+    pub fn restart_after_kill(&mut self) {
+        self.kill();
+        self.restart();
     }
 
     /// A request without a body.
@@ -226,6 +261,13 @@ impl Node {
     pub fn create_wallet(&self) -> String {
         let answer = self.call("POST", "/wallet").expect(201);
         answer["public_key"].as_str().expect("an address").to_owned()
+    }
+
+    /// Creates a wallet, mines one block for it and returns its address.
+    pub fn mine_for_a_wallet(&self) -> String {
+        let address = self.create_wallet();
+        self.mine();
+        address
     }
 
     /// Mines one block and returns it.

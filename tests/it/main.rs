@@ -4,8 +4,12 @@
 //! deadline, never for a time.
 
 mod browser;
+mod cli;
 mod crash;
 mod files;
 mod harness;
 mod layers;
+mod mirror;
+mod raw;
+mod refusals;
 mod webdriver;
