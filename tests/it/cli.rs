@@ -1,7 +1,7 @@
 //! The command line and the configuration file: what starts, what does not, and how it ends.
 
+use crate::harness::{Node, Start, wait_until};
 use crate::raw::{Request, connect};
-use crate::harness::{Node, Start};
 use rustix::process::Signal;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -177,8 +177,17 @@ fn help_and_version_are_told_on_standard_output() {
     };
     let help = told(&["--help"]);
     for word in [
-        "--port", "-p", "--bind", "--data-dir", "--config", "--peer", "--network", "--mine",
-        "--threads", "--log", "verify",
+        "--port",
+        "-p",
+        "--bind",
+        "--data-dir",
+        "--config",
+        "--peer",
+        "--network",
+        "--mine",
+        "--threads",
+        "--log",
+        "verify",
     ] {
         assert!(help.contains(word), "{word} is missing in {help}");
     }
@@ -188,17 +197,16 @@ fn help_and_version_are_told_on_standard_output() {
 
 #[test]
 fn the_start_says_where_the_page_is_who_can_reach_it_and_the_public_keys_of_dev() {
-    let mut node = Node::dev();
-    let said = node.said();
-    assert!(said.contains(&format!("http://127.0.0.1:{}/", node.port)), "{said}");
-    assert!(said.contains("this machine only"), "{said}");
-    assert!(node.stop().success());
-    let said = node.said();
+    let node = Node::dev();
+    let says = |words: &str| wait_until(words, || node.said().contains(words));
+    says(&format!("http://127.0.0.1:{}/", node.port));
+    says("this machine only");
     for account in farthing::wallet::dev_accounts() {
-        assert!(said.contains(&account.public_key().to_address(crate::mirror::DEV)), "{said}");
-        assert!(said.contains(account.secret_hex().as_str()), "{said}");
+        says(&account.public_key().to_address(crate::mirror::DEV));
+        says(account.secret_hex().as_str());
     }
     let main = Start::default().network("main").node();
+    wait_until("the last line", || main.said().contains("wallet  "));
     assert!(!main.said().contains("private key"), "{}", main.said());
 }
 
@@ -227,7 +235,7 @@ fn a_signal_ends_a_node_that_mines_without_end() {
         node.create_wallet();
         let on = node.post("/miner", &serde_json::json!({"on": true})).expect(200);
         assert_eq!(on["on"], true);
-        crate::harness::wait_until("some blocks", || node.height() >= 3);
+        wait_until("some blocks", || node.height() >= 3);
         node.signal(signal);
         let started = Instant::now();
         assert_eq!(node.wait_for_end().code(), Some(0));
@@ -258,7 +266,7 @@ fn a_signal_ends_a_node_whatever_its_clients_do() {
     // A block of the main network takes millions of hashes: this one is still sought.
     let sought = Request::new("POST", "/mine").begin(&node);
     let searches = || node.status()["miner"]["hash_rate"].as_f64() > Some(0.0);
-    crate::harness::wait_until("the search", || searches() || node.height() > 0);
+    wait_until("the search", || searches() || node.height() > 0);
     ends_well(node, Signal::TERM);
     drop((held, sought));
 }

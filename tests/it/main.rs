@@ -5,11 +5,15 @@
 
 mod browser;
 mod cli;
+mod contract;
 mod crash;
 mod files;
 mod harness;
 mod layers;
+mod limits;
 mod mirror;
+mod peers;
 mod raw;
 mod refusals;
 mod webdriver;
+mod workflow;

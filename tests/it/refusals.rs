@@ -1,8 +1,8 @@
 //! What was a hole in the node that this one replaces, each refused by a test of its own.
 
-use crate::raw::{Request, connect};
 use crate::harness::{Node, Start, wait};
 use crate::mirror::{address, announcement, balance, draft, extend, mirror, transfer_json};
+use crate::raw::{Request, connect};
 use farthing::consensus::params::ChainParams;
 use farthing::primitives::amount::COIN;
 use farthing::primitives::{Amount, BlockHash};
@@ -132,10 +132,9 @@ fn forged_signatures_are_refused_alone_and_in_blocks() {
         let block = chain.sealed(draft(&chain, vec![forged]));
         block_refused(&node, block, "bad-signature");
     }
-    let foreign: Value = serde_json::from_str(&transfer_json(
-        &victim.pay(thief.public, (COIN, 0), 0, &dev_id()),
-    ))
-    .unwrap();
+    let foreign: Value =
+        serde_json::from_str(&transfer_json(&victim.pay(thief.public, (COIN, 0), 0, &dev_id())))
+            .unwrap();
     let mut without = foreign.clone();
     without.as_object_mut().unwrap().remove("signature");
     refused(&node, "/broadcast-transaction", &without.to_string(), (400, "field-missing"));

@@ -1,0 +1,330 @@
+//! Nodes and their peers: how they find each other, and what a peer that lies, dawdles or talks nonsense
+//! can do, which is nothing.
+
+use crate::harness::{Node, Start, wait, wait_until};
+use crate::mirror::{DEV, address, draft, extend};
+use farthing::consensus::params::ChainParams;
+use farthing::primitives::amount::COIN;
+use farthing::primitives::{Amount, Block, UnixTime};
+use farthing::testkit::{TestChain, TestKey};
+use farthing::wire::{Handshake, Reach, block_to_json, headers_to_json};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+fn peers(node: &Node) -> Value {
+    node.get("/nodes").expect(200)["all_nodes"].clone()
+}
+
+/// Waits until a peer is in this state.
+fn stands(node: &Node, peer: &str, state: &str) {
+    wait_until(&format!("{peer} to be {state}"), || {
+        let nodes = node.get("/nodes").expect(200);
+        let mut peers = nodes["peers"].as_array().expect("an array").iter();
+        peers.any(|known| known["node"] == json!(peer) && known["state"] == json!(state))
+    });
+}
+
+fn add(node: &Node, peer: &str) -> crate::harness::Answer {
+    node.post("/node", &json!({"node": peer}))
+}
+
+/// A peer made for a test: `answer` gets path and body and gives a status and a body, or nothing, and
+/// then the caller waits in vain. Returns its address.
+fn made_up(
+    answer: impl Fn(u16, &str, &str) -> Option<(u16, String)> + Send + Sync + 'static,
+) -> String {
+    let server = tiny_http::Server::http("127.0.0.1:0").expect("a free port");
+    let at = server.server_addr().to_ip().expect("an address");
+    thread::spawn(move || {
+        let mut unanswered = Vec::new();
+        for mut request in server.incoming_requests() {
+            let mut body = String::new();
+            if request.as_reader().read_to_string(&mut body).is_err() {
+                continue;
+            }
+            match answer(at.port(), request.url(), &body) {
+                None => unanswered.push(request),
+                Some((status, text)) => {
+                    let response = tiny_http::Response::from_string(text);
+                    // The node may have gone.
+                    let _ = request.respond(response.with_status_code(status));
+                }
+            }
+        }
+    });
+    at.to_string()
+}
+
+/// What a made-up peer with this chain says of itself.
+fn greeting(chain: &TestChain, port: u16) -> String {
+    let tip = chain.chain.tip();
+    let handshake = Handshake {
+        chain_id: chain.chain.chain_id(),
+        version: 1,
+        height: tip.height,
+        tip: tip.hash,
+        work: tip.total_work,
+        instance: u64::from(port),
+        node: Some(Reach::Port(port)),
+        time: now(),
+    };
+    handshake.to_json()
+}
+
+fn now() -> UnixTime {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    UnixTime(u32::try_from(since.expect("after 1970").as_secs()).expect("before 2106"))
+}
+
+/// A peer whose chain is that of `blocks`, which it shows the headers of; `serves` says what it gives for
+/// the blocks themselves.
+fn with_chain(
+    chain: TestChain,
+    blocks: Vec<Block>,
+    serves: impl Fn(&Block) -> Option<String> + Send + Sync + 'static,
+) -> String {
+    made_up(move |port, path, _| {
+        if path == "/handshake" {
+            return Some((200, greeting(&chain, port)));
+        }
+        if path.starts_with("/headers") {
+            let headers: Vec<_> = blocks.iter().map(|block| block.header).collect();
+            return Some((200, headers_to_json(&headers)));
+        }
+        if let Some(wanted) = path.strip_prefix("/blocks?hashes=") {
+            let texts: Option<Vec<String>> = blocks
+                .iter()
+                .filter(|block| wanted.contains(&block.hash().to_string()))
+                .map(&serves)
+                .collect();
+            return texts.map(|texts| (200, format!("[{}]", texts.join(","))));
+        }
+        Some((200, "[]".to_owned()))
+    })
+}
+
+/// A chain of `count` blocks on the genesis of the development network.
+fn chain_of(count: usize) -> (TestChain, Vec<Block>) {
+    let mut chain = TestChain::dev();
+    let blocks = (0..count).map(|_| extend(&mut chain, Vec::new())).collect();
+    (chain, blocks)
+}
+
+#[test]
+fn adding_a_peer_is_mutual() {
+    let (a, b) = (Node::dev(), Node::dev());
+    let added = add(&a, &b.address()).expect(201);
+    assert_eq!(added["all_nodes"], json!([b.address()]));
+    stands(&a, &b.address(), "connected");
+    stands(&b, &a.address(), "connected");
+    wait_until("the count of peers", || a.status()["peers"] == 1 && b.status()["peers"] == 1);
+}
+
+#[test]
+fn a_node_of_another_network_is_refused_and_both_genesis_ids_are_named() {
+    let (dev, main) = (Node::dev(), Start::default().network("main").node());
+    for (one, other) in [(&dev, &main), (&main, &dev)] {
+        let answer = add(one, &other.address());
+        assert_eq!((answer.status, &*answer.code()), (400, "other-chain"), "{}", answer.text);
+        for params in [ChainParams::dev(), ChainParams::main()] {
+            assert!(answer.text.contains(&params.chain_id().to_string()), "{}", answer.text);
+        }
+        assert_eq!(peers(one), json!([]));
+    }
+}
+
+#[test]
+fn a_node_does_not_join_itself_under_any_name() {
+    let node = Node::dev();
+    for name in ["localhost", "127.0.0.1", "LOCALHOST"] {
+        let answer = add(&node, &format!("{name}:{}", node.port));
+        assert_eq!((answer.status, &*answer.code()), (400, "own-address"), "{}", answer.text);
+    }
+    assert_eq!(peers(&node), json!([]));
+}
+
+#[test]
+fn a_removed_peer_stays_away_until_it_is_added_again() {
+    let (mut a, b) = (Node::dev(), Node::dev());
+    add(&a, &b.address()).expect(201);
+    stands(&b, &a.address(), "connected");
+    let removed = a.call("DELETE", &format!("/node/{}", b.address())).expect(200);
+    assert_eq!(removed["all_nodes"], json!([]));
+    // The other knocks again, and is not taken in, not even after a restart.
+    add(&b, &a.address()).expect(201);
+    assert!(a.stop().success());
+    a.restart();
+    add(&b, &a.address()).expect(201);
+    assert_eq!(peers(&a), json!([]));
+    add(&a, &b.address()).expect(201);
+    stands(&a, &b.address(), "connected");
+}
+
+#[test]
+fn a_peer_that_is_down_is_added_and_joined_when_it_comes() {
+    let (a, mut b) = (Node::dev(), Node::dev());
+    a.mine_for_a_wallet();
+    assert!(b.stop().success());
+    let added = add(&a, &b.address()).expect(201);
+    assert_eq!(added["all_nodes"], json!([b.address()]));
+    stands(&a, &b.address(), "unreachable");
+    b.restart();
+    stands(&a, &b.address(), "connected");
+    stands(&b, &a.address(), "connected");
+    wait_until("the block to come", || b.tip() == a.tip());
+}
+
+#[test]
+fn peers_of_the_command_line_and_the_file_are_joined_at_start() {
+    let (a, b) = (Node::dev(), Node::dev());
+    let c = Start::default().flag("--peer").flag(a.address()).flag("--peer").flag(b.address());
+    let c = c.node();
+    stands(&c, &a.address(), "connected");
+    stands(&c, &b.address(), "connected");
+    let dir = tempfile::tempdir().unwrap();
+    let config = format!("[node]\npeers = [\"{}\"]\n", a.address());
+    std::fs::write(dir.path().join("config.toml"), config).unwrap();
+    let d = Start::default().node_in(dir.path());
+    stands(&d, &a.address(), "connected");
+    stands(&a, &d.address(), "connected");
+}
+
+#[test]
+fn a_heavier_chain_whose_blocks_are_withheld_must_be_resolved_before_mining() {
+    let node = Node::dev();
+    node.create_wallet();
+    let (chain, blocks) = chain_of(5);
+    let peer = with_chain(chain, blocks, |_| None);
+    add(&node, &peer).expect(201);
+    let answer = wait("the conflict", || {
+        let answer = node.call("POST", "/mine");
+        (answer.status != 201).then_some(answer)
+    });
+    assert_eq!((answer.status, &*answer.code()), (409, "conflict"), "{}", answer.text);
+}
+
+#[test]
+fn a_heavier_chain_is_taken_over_from_a_peer() {
+    let node = Node::dev();
+    node.mine_for_a_wallet();
+    let (chain, blocks) = chain_of(40);
+    let tip = chain.chain.tip().hash.to_string();
+    let peer = with_chain(chain, blocks, |block| Some(block_to_json(block, DEV)));
+    let added = add(&node, &peer).expect(201);
+    assert!(added["message"].as_str().unwrap().contains("10 coins"), "{added}");
+    wait_until("the heavier chain", || node.tip() == tip);
+    assert_eq!(node.funds(), 0.0);
+}
+
+#[test]
+fn a_chain_with_a_forged_reward_in_it_is_followed_up_to_there() {
+    let node = Node::dev();
+    node.mine_for_a_wallet();
+    let (mut chain, mut blocks) = chain_of(3);
+    let good = chain.chain.tip().hash.to_string();
+    let mut forged = draft(&chain, Vec::new());
+    forged.coinbase.amount = Amount::from_units(1_000 * COIN);
+    let forged = chain.sealed(forged);
+    blocks.push(forged.clone());
+    // Headers with work on top of it, as if it were good.
+    let mut previous = forged;
+    for _ in 0..5 {
+        let mut block = previous.clone();
+        block.header.previous = previous.hash();
+        block.coinbase.height = previous.coinbase.height.next();
+        let target = chain.target(block.header.time);
+        farthing::testkit::seal(&mut block, target);
+        blocks.push(block.clone());
+        previous = block;
+    }
+    chain.salt = 1;
+    let peer = with_chain(chain, blocks, |block| Some(block_to_json(block, DEV)));
+    add(&node, &peer).expect(201);
+    wait_until("the good part", || node.tip() == good);
+    // The rest holds up nobody.
+    wait_until("a block on it", || node.call("POST", "/mine").status == 201);
+    assert_eq!(node.height(), 4);
+    let issued = node.status()["issued"].as_f64().unwrap();
+    assert_eq!(issued, 100_040.0);
+}
+
+#[test]
+fn wrong_bodies_do_not_keep_the_honest_ones_away() {
+    let node = Node::dev();
+    let (chain, blocks) = chain_of(10);
+    let tip = chain.chain.tip().hash.to_string();
+    let liar = with_chain(chain.clone(), blocks.clone(), |block| {
+        let mut wrong = block.clone();
+        wrong.coinbase.recipient = TestKey::new(66).public;
+        Some(block_to_json(&wrong, DEV))
+    });
+    let honest = with_chain(chain, blocks, |block| Some(block_to_json(block, DEV)));
+    add(&node, &liar).expect(201);
+    add(&node, &honest).expect(201);
+    wait_until("the honest chain", || node.tip() == tip);
+}
+
+#[test]
+fn nonsense_from_a_peer_changes_nothing() {
+    let node = Node::dev();
+    node.mine_for_a_wallet();
+    let answers =
+        ["", "{}", "[]", "null", "<html>", "[[[[[[", "{\"message\":\"\\u001b[2J\",\"code\":\"x\"}"];
+    for answer in answers {
+        for status in [200, 204, 302, 404, 409, 429, 500, 503] {
+            let peer = made_up(move |_, _, _| Some((status, answer.to_owned())));
+            let added = add(&node, &peer);
+            assert!([201, 400].contains(&added.status), "{status} {answer}: {}", added.text);
+            assert!(!added.text.contains('\u{1b}'), "{}", added.text);
+            node.call("DELETE", &format!("/node/{peer}")).expect(200);
+        }
+    }
+    let boastful = made_up(|port, path, _| {
+        if path != "/handshake" {
+            return Some((200, "x".repeat(1 << 20)));
+        }
+        let (chain, _) = chain_of(0);
+        let text = greeting(&chain, port).replace(r#""work":"f""#, r#""work":"ffffffffffff""#);
+        Some((200, text))
+    });
+    add(&node, &boastful).expect(201);
+    node.mine();
+    assert_eq!(node.height(), 2);
+    assert!(!node.log().contains("panicked"), "{}", node.log());
+    assert!(node.log().bytes().all(|byte| byte == b'\n' || byte >= 0x20), "{}", node.log());
+}
+
+#[test]
+fn each_transfer_and_block_is_told_to_a_peer_once() {
+    let node = Node::dev();
+    node.create_wallet();
+    let heard: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+    let hears = heard.clone();
+    let (chain, _) = chain_of(0);
+    let peer = made_up(move |port, path, body| {
+        if path.starts_with("/broadcast") {
+            hears.lock().unwrap().push((path.to_owned(), body.to_owned()));
+            return Some((201, r#"{"message":"thanks"}"#.to_owned()));
+        }
+        let answer = if path == "/handshake" { greeting(&chain, port) } else { "[]".to_owned() };
+        Some((200, answer))
+    });
+    add(&node, &peer).expect(201);
+    stands(&node, &peer, "connected");
+    let first = node.mine();
+    let sent = node.send(&address(&TestKey::new(1)), json!(1));
+    let second = node.mine();
+    let told = |what: &str, id: &Value| {
+        let id = id.as_str().expect("an id");
+        let heard = heard.lock().unwrap();
+        heard.iter().filter(|(path, body)| path == what && body.contains(id)).count()
+    };
+    for block in [&first, &second] {
+        let own = format!(r#""hash":{}"#, block["hash"]);
+        wait_until("a block", || told("/broadcast-block", &json!(own)) > 0);
+        assert_eq!(told("/broadcast-block", &json!(own)), 1);
+    }
+    wait_until("a transfer", || told("/broadcast-transaction", &sent["transaction"]["id"]) > 0);
+    assert_eq!(told("/broadcast-transaction", &sent["transaction"]["id"]), 1);
+}
