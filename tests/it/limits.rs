@@ -2,14 +2,13 @@
 //! leaves room for a machine that is busy with other tests, in a build that is not optimised.
 
 use crate::harness::{Node, Start};
-use crate::raw::Request;
 use farthing::consensus::params::ChainParams;
 use farthing::storage::BlockStore;
 use farthing::storage::text::TextStore;
 use farthing::testkit::TestChain;
 use farthing::wire::block_to_json;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Blocks of the long chain.
@@ -62,7 +61,7 @@ fn a_block_of_the_development_network_is_mined_in_a_moment() {
 }
 
 /// Writes a block file of [`LONG`] blocks.
-fn write_long_chain(file: &PathBuf) -> String {
+fn write_long_chain(file: &Path) -> String {
     let id = ChainParams::dev().chain_id();
     let opened = TextStore::open(file, &id, &mut |_| Ok(())).expect("a new block file");
     let (mut store, mut chain) = (opened.store, TestChain::dev());
@@ -123,7 +122,8 @@ fn a_long_chain_is_read_at_start_and_streamed_in_constant_memory() {
 /// the bytes of the answer.
 fn stream(node: &Node) -> (u64, u64, u64) {
     const MARK: &[u8] = b"{\"index\":";
-    let mut answer = Request::new("GET", "/chain").begin(node);
+    let answer = ureq::get(format!("http://{}/chain", node.address())).call().expect("an answer");
+    let mut answer = answer.into_body().into_reader();
     let (mut buffer, mut kept) = (vec![0; 256 * 1024], Vec::new());
     let (mut blocks, mut most, mut length) = (0, 0, 0);
     loop {

@@ -3,6 +3,7 @@
 //! Each test starts nodes on free ports in directories of its own and waits on conditions with a
 //! deadline, never for a time.
 
+mod access;
 mod browser;
 mod cli;
 mod contract;
@@ -15,5 +16,6 @@ mod mirror;
 mod peers;
 mod raw;
 mod refusals;
+mod requests;
 mod webdriver;
 mod workflow;

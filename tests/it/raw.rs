@@ -70,6 +70,35 @@ impl Request {
     }
 }
 
+/// Checks status and code of a failure, and that it is told as all failures are.
+pub fn failed(reply: &Reply, expected: (u16, &str), context: &str) {
+    assert_eq!((reply.status, &*reply.code()), expected, "{context}: {reply:?}");
+    let message = reply.json()["message"].as_str().map(str::len);
+    assert!(message > Some(0), "{context}: {reply:?}");
+    assert_eq!(reply.field("Content-Type"), Some("application/json"), "{context}: {reply:?}");
+}
+
+/// A request without a body.
+pub fn call(node: &Node, method: &str, path: &str) -> Reply {
+    Request::new(method, path).send(node)
+}
+
+/// A request with a body of JSON.
+pub fn post(node: &Node, path: &str, body: &str) -> Reply {
+    Request::new("POST", path).json(body).send(node)
+}
+
+/// Checks the status and that all these fields are there.
+pub fn has(reply: &Reply, status: u16, fields: &[&str]) -> Value {
+    assert_eq!(reply.status, status, "{reply:?}");
+    assert_eq!(reply.field("Content-Type"), Some("application/json"), "{reply:?}");
+    let json = reply.json();
+    for field in fields {
+        assert!(json.get(field).is_some(), "{field} is missing in {}", reply.text);
+    }
+    json
+}
+
 /// A connection to a node.
 pub fn connect(node: &Node) -> TcpStream {
     let stream = TcpStream::connect(node.address()).expect("the node takes connections");

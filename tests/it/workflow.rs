@@ -1,15 +1,17 @@
 //! What people do with nodes, from the first wallet to the fifth node: with the original's routes and
 //! fields alone wherever these say enough.
 
-use crate::harness::{Node, Start, wait_until};
+use crate::harness::{Node, Start, wait, wait_until};
 use crate::mirror::{address, balance};
 use farthing::testkit::TestKey;
 use serde_json::{Value, json};
 
 /// Waits until all nodes have the same tip, and returns it.
 fn same_tip(nodes: &[&Node]) -> String {
-    wait_until("one tip", || nodes.windows(2).all(|pair| pair[0].tip() == pair[1].tip()));
-    nodes[0].tip()
+    wait("one tip", || {
+        let tips: Vec<String> = nodes.iter().map(|node| node.tip()).collect();
+        tips.windows(2).all(|pair| pair[0] == pair[1]).then(|| tips[0].clone())
+    })
 }
 
 /// Waits until a wallet has exactly these funds.
