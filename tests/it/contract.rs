@@ -1,6 +1,6 @@
 //! The HTTP contract on the real process: every route with its fields, its successes and its failures.
 
-use crate::harness::{Node, Start};
+use crate::harness::Node;
 use crate::mirror::{address, announcement, draft, extend, mirror, transfer_json};
 use crate::raw::{Reply, Request, call, failed, has, post};
 use farthing::consensus::params::ChainParams;

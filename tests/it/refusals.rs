@@ -2,7 +2,7 @@
 
 use crate::harness::{Node, Start, wait};
 use crate::mirror::{address, announcement, balance, draft, extend, mirror, transfer_json};
-use crate::raw::{Request, connect};
+use crate::raw::connect;
 use farthing::consensus::params::ChainParams;
 use farthing::primitives::amount::COIN;
 use farthing::primitives::{Amount, BlockHash};
