@@ -159,7 +159,7 @@ fn forged_rewards_and_proofs_are_refused() {
     block_refused(&node, unworked, "no-proof-of-work");
     let mut easy = draft(&chain, Vec::new());
     easy.header.bits.0 = 0x207f_ffff;
-    block_refused(&node, chain.sealed(easy), "target-too-easy");
+    block_refused(&node, chain.sealed(easy), "wrong-bits");
     let mut swapped = chain.sealed(draft(&chain, Vec::new()));
     swapped.coinbase.recipient = TestKey::new(9).public;
     block_refused(&node, swapped, "wrong-commitment");
