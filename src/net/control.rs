@@ -80,7 +80,8 @@ impl PeerControl for Network {
         let ours = self.handshake(&node);
         if let Some(address) = address.filter(|address| may_call_back(address, client)) {
             let is_news = theirs.work > ours.work;
-            let candidate = Candidate { address, instance: theirs.instance };
+            let is_source = address.ip() == Some(client);
+            let candidate = Candidate { address, instance: theirs.instance, is_source };
             self.table().heard_of(candidate, is_news, node.now().monotonic);
             self.changed.notify_all();
         }

@@ -58,8 +58,12 @@ const ASKED_AGAIN_MIN: Duration = Duration::from_secs(1);
 /// How long a peer that lied is refused.
 pub const LIE_PAUSE: Duration = Duration::from_secs(600);
 
-/// How long an address is not called back again: nobody shall use us to knock at others' doors.
+/// How long an address is not called back again that a stranger named: nobody shall use us to knock
+/// at others' doors.
 const CANDIDATE_PAUSE: Duration = Duration::from_secs(60);
+
+/// The same for a stranger's own address.
+const SOURCE_PAUSE: Duration = Duration::from_secs(5);
 
 /// A node that wants to become a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +72,8 @@ pub struct Candidate {
     pub address: PeerAddress,
     /// The instance that must answer there.
     pub instance: u64,
+    /// Whether it calls from there itself, so that calling back can trouble nobody else.
+    pub is_source: bool,
 }
 
 /// A peer as it was when a task for it was handed out.
@@ -267,8 +273,9 @@ impl Table {
         }
         if let Some(candidate) = self.candidates.pop_front() {
             self.suspect_calls += 1;
-            let pause = (candidate.address.clone(), now + CANDIDATE_PAUSE);
-            push_bounded(&mut self.paused, pause, PAUSED_MAX);
+            let pause = if candidate.is_source { SOURCE_PAUSE } else { CANDIDATE_PAUSE };
+            let paused = (candidate.address.clone(), now + pause);
+            push_bounded(&mut self.paused, paused, PAUSED_MAX);
             return Some(Task::CallBack(candidate));
         }
         self.pick(|peer| !peer.is_connected() && peer.due <= now, Self::exchange)

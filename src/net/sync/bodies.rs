@@ -104,7 +104,7 @@ impl Network {
             download.pass_over_stalled(now);
             self.ask_for_bodies(&node, &mut download, &reply);
             drop(node);
-            if !download.is_waiting() {
+            if !download.is_waiting(now) {
                 self.give_up(target, &download, now);
                 return adopted > 0;
             }

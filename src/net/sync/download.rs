@@ -95,10 +95,9 @@ impl Download {
         self.next == self.slots.len()
     }
 
-    /// Whether a call is under way, or a peer rests that may be asked later.
-    pub fn is_waiting(&self) -> bool {
-        let rests = |peer: &PeerAddress| !self.useless.contains(peer);
-        !self.calls.is_empty() || self.resting.keys().any(rests)
+    /// Whether a call is under way, or a peer rests that may be asked soon.
+    pub fn is_waiting(&self, now: Duration) -> bool {
+        !self.calls.is_empty() || self.resting.values().any(|(_, until)| *until > now)
     }
 
     /// The place of a block in the branch, if it was missing.
