@@ -18,6 +18,10 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Peers whose open transactions are looked at again after blocks were fetched: a few, because one
+/// may have none, and not all, because each answer may be long.
+const PULLED_AGAIN_MAX: usize = 4;
+
 /// Rounds of headers and bodies in one sync at most; the next exchange of tips starts another.
 const ROUNDS_MAX: usize = 1_000;
 
@@ -136,16 +140,28 @@ impl Network {
 
     /// Catches up with the peers that claim more work than we have.
     fn sync(&self) {
+        let mut has_adopted = false;
         for _ in 0..ROUNDS_MAX {
             let progress = self.fetch_headers();
             let Some(node) = self.node() else { return };
             let target = self.target(&node);
             drop(node);
             let adopted = target.is_some_and(|target| self.fetch_bodies(&target));
+            has_adopted |= adopted;
             if !progress && !adopted {
-                return;
+                break;
             }
         }
+        if has_adopted {
+            self.pull_again();
+        }
+    }
+
+    /// What was refused from the peers' open transactions for want of coins on a shorter chain may be
+    /// good now.
+    fn pull_again(&self) {
+        (0..PULLED_AGAIN_MAX).for_each(|turn| self.table().pull_from_next(turn));
+        self.changed.notify_all();
     }
 
     /// The heaviest tip beyond ours whose bodies somebody may have.
