@@ -5,6 +5,7 @@ use crate::harness::{Node, Start, wait, wait_until};
 use crate::mirror::{address, balance};
 use farthing::testkit::TestKey;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 /// Waits until all nodes have the same tip, and returns it.
 fn same_tip(nodes: &[&Node]) -> String {
@@ -153,10 +154,12 @@ fn a_node_started_later_catches_up_by_itself() {
         a.mine();
     }
     a.send(&address(&TestKey::new(1)), json!(1));
+    let started = Instant::now();
     let b = Start::default().flag(format!("--peer={}", a.address())).node();
     same_tip(&[&a, &b]);
     assert_eq!(a.get("/chain").text, b.get("/chain").text);
     has_open(&b, 1);
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     wait_until("the node to be ready", || b.get("/ready").status == 200);
     let mined = a.mine();
     wait_until("a new block to come as well", || b.tip() == mined["hash"]);
