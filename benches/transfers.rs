@@ -34,8 +34,8 @@ impl Node {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let page = lines.map_while(Result::ok).find(|line| line.contains("http://"));
+        let said = BufReader::new(child.stdout.take().expect("piped"));
+        let page = said.lines().map_while(Result::ok).find(|line| line.contains("http://"));
         let page = page.expect("the node says where its page is");
         let port = page.rsplit(':').next().and_then(|rest| rest.trim_end_matches('/').parse().ok());
         Self { child, port: port.expect("a port"), _dir: dir }
@@ -79,7 +79,7 @@ impl Client {
         let (mut status, mut length) = (0, 0);
         loop {
             let mut line = String::new();
-            self.reader.read_line(&mut line).expect("the node answers");
+            assert_ne!(self.reader.read_line(&mut line).expect("the node answers"), 0, "it left");
             if let Some(rest) = line.strip_prefix("HTTP/1.1 ") {
                 status = rest[..3].parse().expect("a status");
             } else if let Some(rest) = line.to_lowercase().strip_prefix("content-length: ") {

@@ -3,24 +3,40 @@
 use crate::config::{Network, Settings};
 use crate::node::NodeHandle;
 use crate::wallet::dev_accounts;
+use std::io::{self, Write, stdout};
 use std::net::SocketAddr;
 
-/// Says where the page is, who can reach the node and what it holds.
+/// Says where the page is, who can reach the node and what it holds. A node goes on if nobody
+/// listens any more.
 pub(super) fn welcome(settings: &Settings, address: SocketAddr, node: &NodeHandle) {
+    let mut out = stdout().lock();
+    let said = write_welcome(&mut out, settings, address, node).and_then(|()| out.flush());
+    if let Err(error) = said {
+        log::debug!("standard output is closed: {error}");
+    }
+}
+
+fn write_welcome(
+    out: &mut dyn Write,
+    settings: &Settings,
+    address: SocketAddr,
+    node: &NodeHandle,
+) -> io::Result<()> {
     let network = settings.node.network;
     let view = node.view();
-    println!("Farthing {} on network {}", env!("CARGO_PKG_VERSION"), network.as_str());
-    println!("wallet page  http://{}/", page_address(address));
-    println!("reached by   {}", reach(address));
-    println!("files        {}", files(settings, address.port()));
-    println!("chain        {} blocks, tip {}", view.chain.height(), view.chain.tip().hash);
+    writeln!(out, "Farthing {} on network {}", env!("CARGO_PKG_VERSION"), network.as_str())?;
+    writeln!(out, "wallet page  http://{}/", page_address(address))?;
+    writeln!(out, "reached by   {}", reach(address))?;
+    writeln!(out, "files        {}", files(settings, address.port()))?;
+    writeln!(out, "chain        {} blocks, tip {}", view.chain.height(), view.chain.tip().hash)?;
     match view.wallet {
-        Some(key) => println!("wallet       {}", key.to_address(node.prefix())),
-        None => println!("wallet       none yet: create one on the page"),
+        Some(key) => writeln!(out, "wallet       {}", key.to_address(node.prefix()))?,
+        None => writeln!(out, "wallet       none yet: create one on the page")?,
     }
     if network == Network::Dev {
-        dev(node);
+        write_dev(out, node)?;
     }
+    Ok(())
 }
 
 /// A page is opened under a name that its own machine knows.
@@ -50,10 +66,14 @@ fn files(settings: &Settings, port: u16) -> String {
     format!("{}/*-{port}.txt", dir.display())
 }
 
-fn dev(node: &NodeHandle) {
-    println!("Ten accounts hold coins that are worth nothing; their private keys are public:");
+fn write_dev(out: &mut dyn Write, node: &NodeHandle) -> io::Result<()> {
+    writeln!(
+        out,
+        "Ten accounts hold coins that are worth nothing; their private keys are public:"
+    )?;
     for (number, account) in (1..).zip(dev_accounts()) {
         let address = account.public_key().to_address(node.prefix());
-        println!("  {number:2}  {address}  {}", *account.secret_hex());
+        writeln!(out, "  {number:2}  {address}  {}", *account.secret_hex())?;
     }
+    Ok(())
 }
