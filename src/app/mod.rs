@@ -28,7 +28,7 @@ enum Stopped {
     Config(#[from] crate::config::ConfigError),
     #[error(transparent)]
     Listen(#[from] StartError),
-    #[error("{0:#}")]
+    #[error("{}", told(.0))]
     Other(#[from] anyhow::Error),
 }
 
@@ -40,6 +40,14 @@ impl Stopped {
             Self::Listen(StartError::Server(_) | StartError::Thread(_)) | Self::Other(_) => FAILED,
         }
     }
+}
+
+/// An error with its causes, each said once: some already repeat the next.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().skip(1).fold(error.to_string(), |said, cause| {
+        let cause = cause.to_string();
+        if said.contains(&cause) { said } else { format!("{said}: {cause}") }
+    })
 }
 
 /// Runs the program.

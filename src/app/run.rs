@@ -177,15 +177,20 @@ fn unix_time() -> UnixTime {
     UnixTime(u32::try_from(since.as_secs()).unwrap_or(u32::MAX))
 }
 
-/// A new token for every run, in a file that only its owner may read.
+/// A new token for every run, in a file that only its owner may read. If it cannot be written there
+/// is none, and the node goes on: on a full disk the chain can still be read.
 fn new_token(settings: &Settings, port: u16) -> Result<String, Stopped> {
     let mut bytes = [0; TOKEN_BYTES];
     getrandom::fill(&mut bytes).context("the operating system gives no randomness")?;
     let token = hex::encode(bytes);
     let dir = DataDir::open(&settings.node.data_dir, port).map_err(anyhow::Error::from)?;
-    write_atomically(&dir.token(), format!("{token}\n").as_bytes(), PRIVATE_MODE)
-        .map_err(anyhow::Error::from)?;
-    Ok(token)
+    match write_atomically(&dir.token(), format!("{token}\n").as_bytes(), PRIVATE_MODE) {
+        Ok(()) => Ok(token),
+        Err(error) => {
+            log::warn!("without a token only pages on this machine can use the wallet: {error}");
+            Ok(String::new())
+        }
+    }
 }
 
 /// Tells once for each signal to stop; a second one ends the process at once.

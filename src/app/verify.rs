@@ -1,9 +1,10 @@
 //! `farthing verify`: checks a block file offline and shows how far it is.
 
-use crate::config::Settings;
-use crate::node::{Verified, verify as verify_file};
+use crate::config::{Network, Settings};
+use crate::node::{Verified, VerifyError, verify as verify_file};
+use crate::storage::StoreError;
 use crate::storage::files::DataDir;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::io::{IsTerminal, Write, stderr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -23,8 +24,24 @@ pub(super) fn verify(settings: &Settings, file: Option<PathBuf>) -> Result<()> {
         progress.show(blocks, bytes);
     });
     progress.clear();
-    print(&path, &verified?);
+    match verified {
+        Ok(verified) => print(&path, &verified),
+        Err(VerifyError::Store(StoreError::Genesis { found, .. }))
+            if other_network(&found).is_some() =>
+        {
+            let network = other_network(&found).unwrap_or_default();
+            bail!("{} is of network {network}: add --network {network}", path.display());
+        }
+        Err(error) => return Err(error.into()),
+    }
     Ok(())
+}
+
+/// The network whose chain id is `genesis`, if it is one of ours.
+fn other_network(genesis: &str) -> Option<&'static str> {
+    let known = [Network::Main, Network::Dev].into_iter();
+    let mut ours = known.filter(|network| network.params().chain_id().to_string() == genesis);
+    ours.next().map(Network::as_str)
 }
 
 fn print(path: &Path, verified: &Verified) {

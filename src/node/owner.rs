@@ -11,7 +11,7 @@ use crate::chain::accept::{AcceptError, Accepted, Now, TipChange};
 use crate::chain::pool::Admitted;
 use crate::consensus::check::{CheckedBlock, CheckedTransfer, check_transfer};
 use crate::consensus::connect::HeaderError;
-use crate::primitives::{Header, Height, PublicKey, Txid, UnixTime};
+use crate::primitives::{BlockHash, Header, Height, PublicKey, Txid, UnixTime};
 use crate::storage::files::DataDir;
 use crate::storage::journal::Journal;
 use crate::storage::{BlockStore, StoreError};
@@ -73,12 +73,17 @@ impl SentRequests {
         self.by_id.insert(id, (request, transfer.clone()));
     }
 
-    /// The payment that was made for the same request.
-    fn find(&self, request: &SendRequest) -> Result<Option<CheckedTransfer>, NodeError> {
-        let known = request.request_id.as_ref().and_then(|id| Some((id, self.by_id.get(id)?)));
-        match known {
-            Some((_, (before, transfer))) if before == request => Ok(Some(transfer.clone())),
-            Some((id, _)) => Err(NodeError::RequestIdReused(id.to_string())),
+    /// The payment that was made under the id of `request`: before this turn, or `in_turn`.
+    fn find(
+        &self,
+        request: &SendRequest,
+        in_turn: &[(SendRequest, CheckedTransfer)],
+    ) -> Result<Option<CheckedTransfer>, NodeError> {
+        let Some(id) = &request.request_id else { return Ok(None) };
+        let now = in_turn.iter().find(|(sent, _)| sent.request_id.as_ref() == Some(id));
+        match self.by_id.get(id).or(now) {
+            Some((before, transfer)) if before == request => Ok(Some(transfer.clone())),
+            Some(_) => Err(NodeError::RequestIdReused(id.to_string())),
             None => Ok(None),
         }
     }
@@ -94,6 +99,8 @@ struct Turn {
     events: Vec<Event>,
     replies: Vec<Answer>,
     sent: Vec<(SendRequest, CheckedTransfer)>,
+    /// Blocks from the future whose time has come.
+    due: Vec<BlockHash>,
 }
 
 impl Turn {
@@ -142,6 +149,7 @@ impl Owner {
             events: Vec::new(),
             replies: Vec::new(),
             sent: Vec::new(),
+            due: Vec::new(),
         };
         turn.next.chain.drop_overdue(turn.now);
         self.retry_future(&mut turn);
@@ -166,6 +174,7 @@ impl Owner {
         for (request, transfer) in std::mem::take(&mut turn.sent) {
             self.sent.remember(request, &transfer);
         }
+        self.future.retain(|(_, block, _)| !turn.due.contains(&block.hash()));
         turn.next.wallet = self.wallet.as_ref().map(Wallet::public_key);
         self.shared.view.store(Arc::new(turn.next));
         for reply in turn.replies {
@@ -257,13 +266,20 @@ impl Owner {
         self.future.truncate(FUTURE_MAX);
     }
 
-    /// Tries the blocks again that were set aside; those that are still early stay.
+    /// Tries the blocks again that were set aside and whose time has come. They are forgotten when
+    /// the turn is on disk.
     fn retry_future(&mut self, turn: &mut Turn) {
-        for (time, block, origin) in std::mem::take(&mut self.future) {
-            let height = block.block().coinbase.height;
-            if time > self.shared.params.latest_time(height, turn.now.unix) {
-                self.future.push((time, block, origin));
-            } else if let Err(error) = self.accept_block(turn, &block, origin) {
+        let params = self.shared.params.clone();
+        let is_due = |time: UnixTime, height| time <= params.latest_time(height, turn.now.unix);
+        let due: Vec<_> = self
+            .future
+            .iter()
+            .filter(|(time, block, _)| is_due(*time, block.block().coinbase.height))
+            .cloned()
+            .collect();
+        for (_, block, origin) in due {
+            turn.due.push(block.hash());
+            if let Err(error) = self.accept_block(turn, &block, origin) {
                 log::debug!("block {} was set aside and is refused: {error}", block.hash());
             }
         }
@@ -305,13 +321,8 @@ impl Owner {
         turn: &mut Turn,
         request: SendRequest,
     ) -> Result<CheckedTransfer, NodeError> {
-        if let Some(transfer) = self.sent.find(&request)? {
+        if let Some(transfer) = self.sent.find(&request, &turn.sent)? {
             return Ok(transfer);
-        }
-        if let Some((_, transfer)) =
-            turn.sent.iter().find(|(sent, _)| request.request_id.is_some() && *sent == request)
-        {
-            return Ok(transfer.clone());
         }
         let transfer = self.sign(turn, &request)?;
         self.accept_transfer(turn, transfer.clone(), Origin::Own)?;

@@ -7,7 +7,7 @@ use crate::primitives::{AddressPrefix, Amount, Expiry, Memo, PeerAddress, Public
 use serde::Deserialize;
 
 /// Threads that the miner may be told to use at most: more than machines have is a slip of typing.
-pub const MINER_THREADS_MAX: u32 = 1_024;
+pub const MINER_THREADS_MAX: u32 = 256;
 
 /// A client's name for a request, so that asking again does not pay again.
 pub type RequestId = ShortText<64>;
