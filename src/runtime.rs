@@ -73,6 +73,28 @@ impl Spawner {
     }
 }
 
+/// Ends the process when the thread that holds it panics: for guests without which a part of the
+/// node would silently be gone.
+#[derive(Debug)]
+pub struct EndOnPanic(&'static str);
+
+impl EndOnPanic {
+    /// A guard for a thread of `part`.
+    #[must_use]
+    pub const fn new(part: &'static str) -> Self {
+        Self(part)
+    }
+}
+
+impl Drop for EndOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("farthing: a thread of the {} panicked, the process ends", self.0);
+            process::exit(PANIC_EXIT_CODE);
+        }
+    }
+}
+
 /// Starts a core thread outside any register, for the few that live as long as the process.
 ///
 /// # Errors

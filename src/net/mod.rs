@@ -48,13 +48,12 @@ use self::table::{Table, Times};
 use crate::node::ports::PeerError;
 use crate::node::{Event, NodeHandle};
 use crate::primitives::{AddressPrefix, BlockHash, PeerAddress};
-use crate::runtime::Spawner;
+use crate::runtime::{EndOnPanic, Spawner};
 use crate::wire::{Handshake, PEER_VERSION, Reach};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::process;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -215,7 +214,7 @@ impl Network {
     ) -> io::Result<()> {
         let network = self.clone();
         spawner.spawn_guest(name, STACK_BYTES, move || {
-            let _guard = EndOnPanic;
+            let _guard = EndOnPanic::new("peer network");
             run(&network);
         })
     }
@@ -302,17 +301,4 @@ fn exchange_every(node: &NodeHandle) -> Duration {
 /// Locks; a thread that panicked has ended the process.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Ends the process when the thread that holds it panics: a network of which a part has silently
-/// gone is worse than a restart.
-struct EndOnPanic;
-
-impl Drop for EndOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("farthing: a thread of the peer network panicked, the process ends");
-            process::exit(101);
-        }
-    }
 }

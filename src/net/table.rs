@@ -440,13 +440,6 @@ impl Table {
         claims
     }
 
-    /// Has the open transactions of every connected peer looked at.
-    pub fn pull_from_all(&mut self) {
-        for peer in self.peers.values_mut().filter(|peer| peer.is_connected()) {
-            peer.pull = true;
-        }
-    }
-
     /// Has the open transactions of one connected peer looked at, each in turn.
     pub fn pull_from_next(&mut self, turn: usize) {
         let connected = self.peers.values_mut().filter(|peer| peer.is_connected());

@@ -132,13 +132,7 @@ impl Network {
     pub(super) fn run_sync(&self) {
         while !self.is_over() {
             if let Some(request) = self.sync.next() {
-                let before = self.sync.adopted();
                 self.sync();
-                if self.sync.adopted() > before {
-                    // What was refused while we lacked the blocks under it is taken now.
-                    self.table().pull_from_all();
-                    self.changed.notify_all();
-                }
                 self.sync.serve(request);
             }
         }
