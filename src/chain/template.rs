@@ -1,8 +1,11 @@
 //! Block templates: the whole next block but for its time and its nonces.
 
-use super::Chain;
 use super::accept::Now;
-use crate::consensus::connect::{ParentFacts, next_bits, proof_target};
+use super::pool::Pending;
+use super::{Chain, parent_state};
+use crate::consensus::connect::{
+    ConnectError, ParentFacts, next_bits, proof_target, rehearse_block,
+};
 use crate::consensus::merkle::{MerkleBranch, branch, commitment};
 use crate::consensus::params::{ChainParams, TEMPLATE_VERSION};
 use crate::primitives::block::HEADER_SIZE;
@@ -27,13 +30,36 @@ pub struct Template {
 }
 
 impl Chain {
-    /// The next block of the best chain, paying `recipient`, with the transfers that pay best.
+    /// The next block of the best chain, paying `recipient`, with the transfers that pay best. It
+    /// is rehearsed: should the pool ever hold what no block may, the block comes without transfers
+    /// rather than not at all.
     pub fn template(&self, recipient: PublicKey, tag: Tag, now: Now) -> Template {
         let height = self.height().next();
         let largest = self.params.schedule.largest_block(height);
         let overhead = HEADER_SIZE + 4 + COINBASE_SIZE_MIN + tag.as_str().len();
         let room = usize::try_from(largest).unwrap_or(usize::MAX).saturating_sub(overhead);
         let chosen = self.pool.select(room, self.pool_context(now.monotonic));
+        let template = self.template_of(&chosen, recipient, tag.clone());
+        match self.rehearse(&template) {
+            Ok(()) => template,
+            Err(error) => {
+                log::error!(
+                    "the open transactions make no valid block, so it comes without: {error}"
+                );
+                self.template_of(&[], recipient, tag)
+            }
+        }
+    }
+
+    fn rehearse(&self, template: &Template) -> Result<(), ConnectError> {
+        let account = |key: &PublicKey| self.accounts.get(key);
+        let parent = parent_state(self.height().next(), self.roots(), &account);
+        let block = template.block(template.header(0, template.parent.time), 0);
+        rehearse_block(&self.params, &block, &parent)
+    }
+
+    fn template_of(&self, chosen: &[Arc<Pending>], recipient: PublicKey, tag: Tag) -> Template {
+        let height = self.height().next();
         let fees = Amount::checked_sum(chosen.iter().map(|pending| pending.transfer().fee));
         let subsidy = self.params.schedule.subsidy(height);
         let amount = fees

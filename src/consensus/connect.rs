@@ -232,7 +232,26 @@ pub fn connect_block(
     block: &CheckedBlock,
     parent: &ParentState<'_>,
 ) -> Result<AccountChanges, ConnectError> {
-    let block = block.block();
+    execute(params, block.block(), parent)
+}
+
+/// Executes a block that has no proof of work yet, as [`connect_block`] will: before it is mined.
+///
+/// # Errors
+/// The first rule that the block would break.
+pub fn rehearse_block(
+    params: &ChainParams,
+    block: &Block,
+    parent: &ParentState<'_>,
+) -> Result<(), ConnectError> {
+    execute(params, block, parent).map(drop)
+}
+
+fn execute(
+    params: &ChainParams,
+    block: &Block,
+    parent: &ParentState<'_>,
+) -> Result<AccountChanges, ConnectError> {
     check_place(block, parent)?;
     let mut accounts = Accounts::new(parent.account);
     let fees = debit_senders(block, parent.height, &mut accounts)?;

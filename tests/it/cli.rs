@@ -318,5 +318,5 @@ fn verify_names_the_line_of_the_first_damage() {
     assert!(output.status.success() && said.contains("At line 4"), "{said}");
     check(dir.path(), "verify --network dev absent.txt", 1, "absent.txt");
     std::fs::write(&file, &good).unwrap();
-    check(dir.path(), &format!("verify --network main {}", file.display()), 1, "genesis");
+    check(dir.path(), &format!("verify --network main {}", file.display()), 1, "add --network dev");
 }
