@@ -7,10 +7,12 @@
 //! Invariants: plain HTTP to `host:port` and nowhere else: no redirect, no proxy, no compression,
 //! no connection that outlives its call.
 
+use crate::primitives::peer_address::Host;
 use crate::primitives::{BlockHash, PeerAddress};
 use crate::wire::{
     BLOCK_JSON_MAX, HEADERS_JSON_MAX, TRANSFER_JSON_MAX, TRANSFERS_MAX, hashes_to_query,
 };
+use std::net::{Ipv4Addr, Ipv6Addr, ToSocketAddrs};
 use std::time::Duration;
 use ureq::{Agent, Body, Timeout, http};
 
@@ -96,6 +98,19 @@ pub trait PeerClient: Send + Sync {
     /// # Errors
     /// If there is no whole answer within them.
     fn call(&self, peer: &PeerAddress, call: &Call<'_>) -> Result<Reply, CallError>;
+
+    /// Whether two addresses are spellings of one place, as far as is known without asking.
+    fn is_same_place(&self, one: &PeerAddress, other: &PeerAddress) -> bool {
+        one == other || (one.port() == other.port() && is_this_machine(one) && is_this_machine(other))
+    }
+}
+
+/// Whether an address says that it is of this machine.
+fn is_this_machine(address: &PeerAddress) -> bool {
+    match address.host() {
+        Host::Ip(ip) => *ip == Ipv4Addr::LOCALHOST || *ip == Ipv6Addr::LOCALHOST,
+        Host::Name(name) => **name == *"localhost",
+    }
 }
 
 impl Call<'_> {
@@ -188,6 +203,18 @@ impl PeerClient for HttpClient {
         let reader = response.body_mut().with_config().limit(limit);
         let body = reader.read_to_string().map_err(error)?;
         Ok(Reply { status, body })
+    }
+
+    /// Names are looked up, as those that compose networks give: a peer that is added by name comes
+    /// back by its number.
+    fn is_same_place(&self, one: &PeerAddress, other: &PeerAddress) -> bool {
+        if one.port() != other.port() || (one.ip().is_some() && other.ip().is_some()) {
+            return one == other || (is_this_machine(one) && is_this_machine(other));
+        }
+        let sockets = |address: &PeerAddress| address.to_string().to_socket_addrs();
+        let (Ok(one), Ok(other)) = (sockets(one), sockets(other)) else { return false };
+        let places: Vec<_> = one.map(|socket| socket.ip().to_canonical()).collect();
+        other.into_iter().any(|socket| places.contains(&socket.ip().to_canonical()))
     }
 }
 

@@ -39,8 +39,9 @@ impl PeerControl for Network {
             Some(Ok(met)) => Some(met.theirs),
             Some(Err(Met::Busy | Met::Failed(_))) | None => None,
         };
-        let twin = theirs.as_ref().and_then(|theirs| self.manual_twin(&address, theirs.instance));
-        if let Some(twin) = twin {
+        let twin =
+            theirs.as_ref().and_then(|theirs| self.spelled_otherwise(&address, theirs.instance));
+        if let Some(twin) = twin.clone().filter(|twin| self.is_manual(twin)) {
             self.table().add_alias(&twin, address.clone());
             return Ok(Some(format!("{address} is another address of the peer {twin}")));
         }
@@ -49,6 +50,9 @@ impl PeerControl for Network {
         table.add_manual(&address);
         if let Some(theirs) = &theirs {
             table.introduce(&address, theirs, times(&node));
+        }
+        if let Some(twin) = twin {
+            table.merge(&address, &twin);
         }
         drop(table);
         self.changed.notify_all();
@@ -134,11 +138,8 @@ impl PeerControl for Network {
 }
 
 impl Network {
-    /// A peer that a person added before under another address.
-    fn manual_twin(&self, address: &PeerAddress, instance: u64) -> Option<PeerAddress> {
-        let table = self.table();
-        let twin = table.peers().find(|peer| peer.instance == Some(instance) && peer.manual)?;
-        (twin.address != *address).then(|| twin.address.clone())
+    fn is_manual(&self, address: &PeerAddress) -> bool {
+        self.table().find(address).is_some_and(|peer| peer.manual)
     }
 
     /// What a node says of itself that is stopping: nothing that anyone would act upon.

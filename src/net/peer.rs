@@ -115,7 +115,8 @@ pub struct Peer {
     pub state: PeerState,
     /// Why it does not stand better.
     pub reason: String,
-    /// The random number of its run, by which other addresses of it are recognised.
+    /// The random number of its run, by which other spellings of its
+    /// address are found. It is public, so it proves nothing.
     pub instance: Option<u64>,
     aliases: Vec<PeerAddress>,
     /// What it says of its chain.
@@ -191,6 +192,11 @@ impl Peer {
         if !self.is_at(&alias) && self.aliases.len() < ALIASES_MAX {
             self.aliases.push(alias);
         }
+    }
+
+    /// Forgets another address of it.
+    pub fn drop_alias(&mut self, alias: &PeerAddress) {
+        self.aliases.retain(|known| known != alias);
     }
 
     /// Whether it says that its chain has more work than `work`.

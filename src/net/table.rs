@@ -5,7 +5,8 @@
 //! decisions can be played through in a simulation.
 //!
 //! Invariants: one call in flight to a peer; calls to peers that do not answer hold at most
-//! [`SUSPECT_CALLS_MAX`] workers; no two peers of the same instance; every list has a bound.
+//! [`SUSPECT_CALLS_MAX`] workers; nobody who answers is kept out by what
+//! another says; every list has a bound.
 
 mod members;
 
@@ -171,10 +172,6 @@ impl Table {
     fn find_mut(&mut self, address: &PeerAddress) -> Option<&mut Peer> {
         let at = self.find(address)?.address.clone();
         self.peers.get_mut(&at)
-    }
-
-    fn find_instance(&mut self, instance: u64) -> Option<&mut Peer> {
-        self.peers.values_mut().find(|peer| peer.instance == Some(instance))
     }
 
     /// The target's peer, unless it was removed meanwhile.

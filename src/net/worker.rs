@@ -117,10 +117,11 @@ impl Network {
         let mut table = self.table();
         match met {
             Ok(greeted) => {
-                if let Some(twin) = table.answered(target, &greeted.theirs, times) {
-                    log::info!("{} is another address of a peer: {twin} stays", target.address);
-                }
+                let is_new_run = table.answered(target, &greeted.theirs, times);
                 drop(table);
+                if is_new_run {
+                    self.merge_twin(&target.address, greeted.theirs.instance);
+                }
                 self.compare(&node, &target.address, &greeted);
             }
             Err(Met::Busy) => table.busy(target, times.monotonic),
@@ -138,13 +139,39 @@ impl Network {
         let Some(node) = self.node() else { return };
         let greeted = met.ok();
         let theirs = greeted.as_ref().map(|greeted| &greeted.theirs);
+        let twin = theirs
+            .filter(|theirs| theirs.instance == candidate.instance)
+            .and_then(|theirs| self.spelled_otherwise(&candidate.address, theirs.instance));
+        let theirs = theirs.filter(|_| twin.is_none());
         let is_new = self.table().called_back(candidate, theirs, times(&node));
+        if let Some(twin) = twin {
+            self.table().add_alias(&twin, candidate.address.clone());
+        }
         if is_new {
             log::info!("{} is now a peer", candidate.address);
             self.save();
         }
         if let Some(greeted) = greeted {
             self.compare(&node, &candidate.address, &greeted);
+        }
+    }
+
+    /// The peer that `address` is another spelling of: it names the same instance, and both lead to
+    /// the same socket.
+    pub(super) fn spelled_otherwise(
+        &self,
+        address: &PeerAddress,
+        instance: u64,
+    ) -> Option<PeerAddress> {
+        let twins = self.table().twins(address, instance);
+        twins.into_iter().find(|twin| self.client.is_same_place(address, twin))
+    }
+
+    /// A peer has answered as another run than before: is it in the list twice?
+    pub(super) fn merge_twin(&self, address: &PeerAddress, instance: u64) {
+        let Some(twin) = self.spelled_otherwise(address, instance) else { return };
+        if let Some(kept) = self.table().merge(address, &twin) {
+            log::info!("{address} and {twin} are one peer: {kept} stays");
         }
     }
 

@@ -60,7 +60,10 @@ impl Table {
                 if missed || is_news || peer.instance != Some(candidate.instance) {
                     ask_soon(peer, now);
                 }
-                if !peer.is_at(&candidate.address) {
+                let is_other_run = peer.instance != Some(candidate.instance);
+                if peer.address != candidate.address
+                    && (is_other_run || !peer.is_at(&candidate.address))
+                {
                     self.consider(candidate, now);
                 }
             }
@@ -91,44 +94,45 @@ impl Table {
         oldest.map(|(_, address)| address.clone())
     }
 
-    /// A handshake was answered by a node of our chain. Returns the address of the peer that it
-    /// turned out to be another address of, if so: one of the two is then gone.
-    pub fn answered(
-        &mut self,
-        target: &Target,
-        theirs: &Handshake,
-        times: Times,
-    ) -> Option<PeerAddress> {
+    /// A handshake was answered by a node of our chain. True if it is another run than before,
+    /// so that it may turn out to be a peer that is in the list under another spelling.
+    pub fn answered(&mut self, target: &Target, theirs: &Handshake, times: Times) -> bool {
         self.release(target);
-        self.target(target)?;
-        self.introduce(&target.address, theirs, times)
+        self.target(target).is_some() && self.introduce(&target.address, theirs, times)
     }
 
     /// As [`Self::answered`], for the peer at `address` that answered outside of any task.
-    pub fn introduce(
-        &mut self,
-        address: &PeerAddress,
-        theirs: &Handshake,
-        times: Times,
-    ) -> Option<PeerAddress> {
+    pub fn introduce(&mut self, address: &PeerAddress, theirs: &Handshake, times: Times) -> bool {
         let wait = self.spread(self.exchange_every);
-        let peer = self.find_mut(address)?;
+        let Some(peer) = self.find_mut(address) else { return false };
+        let is_new_run = peer.instance != Some(theirs.instance);
         meet(peer, theirs, times);
         peer.due = times.monotonic + wait;
-        let (address, manual) = (peer.address.clone(), peer.manual);
-        let is_twin =
-            |peer: &&Peer| peer.address != address && peer.instance == Some(theirs.instance);
-        let twin = self.peers.values().find(is_twin)?;
-        let (twin, twin_manual) = (twin.address.clone(), twin.manual);
-        let (keep, drop) = if manual && !twin_manual { (address, twin) } else { (twin, address) };
-        self.peers.remove(&drop);
-        let kept = self.peers.get_mut(&keep)?;
-        kept.add_alias(drop);
-        kept.manual |= manual;
-        Some(keep)
+        is_new_run
     }
 
-    /// `alias` was seen to be another address of the peer at `address`.
+    /// The peers at other addresses that name the same instance. That alone proves nothing:
+    /// instances are public, and anyone can answer with another's.
+    pub fn twins(&self, address: &PeerAddress, instance: u64) -> Vec<PeerAddress> {
+        let twins = self.peers().filter(|peer| peer.instance == Some(instance));
+        twins.filter(|peer| peer.address != *address).map(|peer| peer.address.clone()).collect()
+    }
+
+    /// Makes one peer of two whose addresses are spellings of the same place; one that a person
+    /// added stays. Returns the address that is kept.
+    pub fn merge(&mut self, address: &PeerAddress, twin: &PeerAddress) -> Option<PeerAddress> {
+        let (one, other) = (self.peers.get(address)?, self.peers.get(twin)?);
+        let manual = one.manual || other.manual;
+        let is_first = one.manual && !other.manual;
+        let (keep, drop) = if is_first { (address, twin) } else { (twin, address) };
+        self.peers.remove(drop);
+        let kept = self.peers.get_mut(keep)?;
+        kept.add_alias(drop.clone());
+        kept.manual = manual;
+        Some(keep.clone())
+    }
+
+    /// `alias` was seen to be another spelling of the address of a peer.
     pub fn add_alias(&mut self, address: &PeerAddress, alias: PeerAddress) {
         if let Some(peer) = self.find_mut(address) {
             peer.add_alias(alias);
@@ -142,7 +146,9 @@ impl Table {
         }
     }
 
-    /// A candidate was called back; `theirs` is what it answered. True if it is now a peer.
+    /// A candidate was called back; `theirs` is what it answered, unless it turned out to be a peer
+    /// in another spelling. True if it is now a peer. Whoever has answered is not kept out because
+    /// another has named the same instance, as an impostor can.
     pub fn called_back(
         &mut self,
         candidate: &Candidate,
@@ -155,13 +161,11 @@ impl Table {
         if candidate.instance != theirs.instance || self.removed.contains(address) {
             return false;
         }
-        if let Some(twin) = self.find_instance(theirs.instance) {
-            twin.add_alias(address.clone());
+        if self.peers.contains_key(address) || !self.has_learned_room(times.monotonic) {
             return false;
         }
-        if self.find(address).is_some() || !self.has_learned_room(times.monotonic) {
-            return false;
-        }
+        // Whoever answers here is another node than the peer that once had this address too.
+        self.peers.values_mut().for_each(|peer| peer.drop_alias(address));
         let learned = self.peers().filter(|peer| !peer.manual).count();
         if (learned >= LEARNED_MAX || !self.has_room())
             && let Some(missed) = self.most_missed(times.monotonic)

@@ -65,15 +65,35 @@ fn a_node_knows_itself_in_any_spelling() {
 fn two_addresses_of_one_node_are_one_peer() {
     let world = World::new();
     let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
-    world.serve("localhost:2", Server::Node(other.network.clone(), other.node.clone()));
-    assert_eq!(one.network.add("localhost:2".parse().unwrap()), Ok(None));
+    world.serve("localhost:5002", Server::Node(other.network.clone(), other.node.clone()));
+    assert_eq!(one.network.add("localhost:5002".parse().unwrap()), Ok(None));
     wait("mutual peers", || other.is_connected_to(&one));
     let note = one.network.add(other.at()).unwrap().unwrap();
-    assert!(note.contains("localhost:2"), "{note}");
-    assert_eq!(one.peers(), ["localhost:2"]);
+    assert!(note.contains("localhost:5002"), "{note}");
+    assert_eq!(one.peers(), ["localhost:5002"]);
     let tip = other.mine();
     wait("the block", || one.tip() == tip);
     assert_eq!(world.count(1, "block"), 0, "nothing goes back to where it came from");
+}
+
+#[test]
+fn who_answers_with_anothers_instance_keeps_nobody_out() {
+    let world = World::new();
+    let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    // The impostor answers at its own address with what the other says of itself.
+    let impostor: PeerAddress = address(3).parse().unwrap();
+    world.serve(&address(3), Server::Node(other.network.clone(), other.node.clone()));
+    let mut said = other.network.handshake(&other.node);
+    said.node = Some(Reach::Node(impostor));
+    one.network.greet(&said, LOCAL).unwrap();
+    wait("the impostor is in the list", || listed(&one, 3));
+    other.join(&one);
+    wait("the other is in the list as well", || one.is_connected_to(&other));
+    assert_eq!(one.network.add(other.at()), Ok(None));
+    world.silence(&address(3));
+    let tip = one.mine();
+    wait("the block", || other.tip() == tip);
+    assert!(one.network.list().iter().any(|peer| peer.node == other.at() && peer.manual));
 }
 
 #[test]
