@@ -85,7 +85,7 @@ impl PeerControl for Network {
         if let Some(address) = address.filter(|address| may_call_back(address, client)) {
             let is_news = theirs.work > ours.work;
             let is_source = address.ip() == Some(client);
-            let candidate = Candidate { address, instance: theirs.instance, is_source };
+            let candidate = Candidate { address, instance: theirs.instance, is_source, client };
             self.table().heard_of(candidate, is_news, node.now().monotonic);
             self.changed.notify_all();
         }

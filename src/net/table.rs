@@ -15,6 +15,7 @@ use crate::node::ports::{PeerInfo, PeerState};
 use crate::primitives::{PeerAddress, Txid, UnixTime, Work};
 use crate::wire::Handshake;
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,14 @@ const PAUSED_MAX: usize = 256;
 
 /// Workers that may hang on peers that do not answer.
 pub const SUSPECT_CALLS_MAX: usize = 2;
+
+/// Workers that call strangers back: one place of [`SUSPECT_CALLS_MAX`] stays for peers, however
+/// many strangers there are.
+const CALL_BACKS_MAX: usize = 1;
+
+/// Nodes that wait to be called back and that were named from one address at most; more are not
+/// heard until one of them was called.
+const CANDIDATES_OF_ONE_MAX: usize = 8;
 
 /// The first pause after a failure; it doubles with each further one.
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
@@ -75,6 +84,8 @@ pub struct Candidate {
     pub instance: u64,
     /// Whether it calls from there itself, so that calling back can trouble nobody else.
     pub is_source: bool,
+    /// Who has named it.
+    pub client: IpAddr,
 }
 
 /// A peer as it was when a task for it was handed out.
@@ -123,6 +134,10 @@ pub struct Table {
     /// Addresses that are not called back before a moment.
     paused: VecDeque<(PeerAddress, Duration)>,
     suspect_calls: usize,
+    /// Those among them that call strangers back.
+    call_backs: usize,
+    /// Whether it is a stranger's turn, when both strangers and peers wait.
+    strangers_turn: bool,
     /// Lifted while a person waits for every peer to be asked.
     pub suspect_calls_max: usize,
     /// Served last; the next one after it is served first.
@@ -141,6 +156,8 @@ impl Table {
             removed: VecDeque::new(),
             paused: VecDeque::new(),
             suspect_calls: 0,
+            call_backs: 0,
+            strangers_turn: false,
             suspect_calls_max: SUSPECT_CALLS_MAX,
             cursor: None,
             serials: 0,
@@ -263,19 +280,33 @@ impl Table {
         Some(Task::Pull(target))
     }
 
-    /// A call to someone who may not answer, within their share of the workers.
+    /// A call to someone who may not answer, within their share of the workers: peers and strangers
+    /// in turn, and of the peers those first that a person added.
     fn suspect(&mut self, now: Duration) -> Option<Task> {
         if self.suspect_calls >= self.suspect_calls_max {
             return None;
         }
-        if let Some(candidate) = self.candidates.pop_front() {
-            self.suspect_calls += 1;
-            let pause = if candidate.is_source { SOURCE_PAUSE } else { CANDIDATE_PAUSE };
-            let paused = (candidate.address.clone(), now + pause);
-            push_bounded(&mut self.paused, paused, PAUSED_MAX);
-            return Some(Task::CallBack(candidate));
+        let stranger = if self.strangers_turn { self.stranger(now) } else { None };
+        let is_due = |peer: &Peer| !peer.is_connected() && peer.due <= now;
+        let task = stranger
+            .or_else(|| self.pick(|peer| peer.manual && is_due(peer), Self::exchange))
+            .or_else(|| self.pick(is_due, Self::exchange))
+            .or_else(|| self.stranger(now))?;
+        self.strangers_turn = !matches!(task, Task::CallBack(_));
+        Some(task)
+    }
+
+    /// The stranger that waits longest to be called back.
+    fn stranger(&mut self, now: Duration) -> Option<Task> {
+        if self.call_backs >= CALL_BACKS_MAX {
+            return None;
         }
-        self.pick(|peer| !peer.is_connected() && peer.due <= now, Self::exchange)
+        let candidate = self.candidates.pop_front()?;
+        self.suspect_calls += 1;
+        self.call_backs += 1;
+        let pause = if candidate.is_source { SOURCE_PAUSE } else { CANDIDATE_PAUSE };
+        push_bounded(&mut self.paused, (candidate.address.clone(), now + pause), PAUSED_MAX);
+        Some(Task::CallBack(candidate))
     }
 
     /// The worker is done with the target.

@@ -135,7 +135,8 @@ impl Network {
 
     /// Calls a node back that came to us, and takes it in if it is where it says.
     fn call_back(&self, candidate: &Candidate) {
-        let Some(met) = self.meet(&candidate.address, false) else { return };
+        // A stranger has to answer as quickly as if a person waited: others wait for the place.
+        let Some(met) = self.meet(&candidate.address, true) else { return };
         let Some(node) = self.node() else { return };
         let greeted = met.ok();
         let theirs = greeted.as_ref().map(|greeted| &greeted.theirs);

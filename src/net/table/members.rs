@@ -1,7 +1,7 @@
 //! Who is in the table: added, come by itself, removed, the same as another.
 
 use super::{
-    CANDIDATES_MAX, Candidate, LEARNED_MAX, MISSED_FOR, PEERS_MAX, REMOVED_MAX, Table, Target,
+    CANDIDATES_MAX, CANDIDATES_OF_ONE_MAX, Candidate, LEARNED_MAX, MISSED_FOR, PEERS_MAX, REMOVED_MAX, Table, Target,
     Times, ask_soon, meet, push_bounded,
 };
 use crate::net::peer::Peer;
@@ -76,7 +76,10 @@ impl Table {
         let away = self.removed.contains(&candidate.address)
             || self.paused.iter().any(|(paused, _)| *paused == candidate.address);
         let waits = self.candidates.iter().any(|other| other.address == candidate.address);
-        if !away && !waits && self.candidates.len() < CANDIDATES_MAX && self.has_learned_room(now) {
+        let of_one = self.candidates.iter().filter(|other| other.client == candidate.client);
+        let has_place =
+            self.candidates.len() < CANDIDATES_MAX && of_one.count() < CANDIDATES_OF_ONE_MAX;
+        if !away && !waits && has_place && self.has_learned_room(now) {
             self.candidates.push_back(candidate);
         }
     }
@@ -156,6 +159,7 @@ impl Table {
         times: Times,
     ) -> bool {
         self.suspect_calls -= 1;
+        self.call_backs -= 1;
         let address = &candidate.address;
         let Some(theirs) = theirs else { return false };
         if candidate.instance != theirs.instance || self.removed.contains(address) {

@@ -136,11 +136,45 @@ fn results_of_a_peer_that_was_removed_meanwhile_do_nothing() {
 }
 
 #[test]
+fn strangers_do_not_keep_a_peer_from_being_tried() {
+    let mut table = Table::new(1, EVERY);
+    (1..=3).for_each(|port| table.add_manual(&at(port)));
+    for port in 1_000..1_100 {
+        let client = [10, 0, 0, u8::try_from(port % 4).unwrap()].into();
+        let instance = port.into();
+        let candidate = Candidate { address: at(port), instance, is_source: false, client };
+        table.heard_of(candidate, false, seconds(1));
+    }
+    let first = [table.next(seconds(1)), table.next(seconds(1))];
+    assert!(matches!(&first[0], Ok(Task::Exchange(target)) if target.address == at(1)));
+    assert!(matches!(first[1], Ok(Task::CallBack(_))));
+    // The stranger stays silent: the other place goes round among the peers.
+    let Ok(Task::Exchange(target)) = &first[0] else { unreachable!() };
+    table.not_answered(target, "no".to_owned(), seconds(1));
+    for port in 2..=3 {
+        let Ok(Task::Exchange(target)) = table.next(seconds(1)) else { panic!("a peer is due") };
+        assert_eq!(target.address, at(port));
+        assert!(table.next(seconds(1)).is_err());
+        table.not_answered(&target, "no".to_owned(), seconds(1));
+    }
+    // Of each client no more were heard than a few.
+    let mut called = 1;
+    let Ok(Task::CallBack(mut stranger)) = first[1].clone() else { unreachable!() };
+    loop {
+        table.called_back(&stranger, None, times(seconds(1)));
+        let Ok(Task::CallBack(next)) = table.next(seconds(1)) else { break };
+        (stranger, called) = (next, called + 1);
+    }
+    assert_eq!(called, 32);
+}
+
+#[test]
 fn those_who_come_by_themselves_leave_room_for_those_who_are_added() {
     let mut table = Table::new(1, EVERY);
     for port in 1..=200 {
         let instance = port.into();
-        let candidate = Candidate { address: at(port), instance, is_source: true };
+        let candidate =
+            Candidate { address: at(port), instance, is_source: true, client: [127, 0, 0, 1].into() };
         table.heard_of(candidate, false, seconds(1));
         if let Ok(Task::CallBack(candidate)) = table.next(seconds(1)) {
             table.called_back(&candidate, Some(&handshake(port.into())), times(seconds(1)));
