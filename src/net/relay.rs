@@ -80,6 +80,12 @@ impl Network {
             let block = Arc::new(Announcement { hash, height, work, text });
             self.table().relay_block(&block, came_from(origin));
         }
+        // Pending again after a reorganization, or only now that its turn has come: whoever gave the
+        // block may lack it as well.
+        let mut table = self.table();
+        for id in &change.returned {
+            table.relay_transfer(*id, None);
+        }
     }
 }
 

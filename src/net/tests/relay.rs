@@ -81,3 +81,20 @@ fn what_was_dropped_heals_by_looking_into_pools() {
     world.advance(Duration::from_secs(31));
     wait("the transfer is pulled", || has(&other, &id));
 }
+
+#[test]
+fn what_a_reorganization_returns_is_passed_on_like_new() {
+    let world = World::new();
+    let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    let id = pay(&one, 0);
+    one.mine();
+    assert!(!has(&one, &id));
+    let tip = other.mine_many(3);
+    // What the other would find by itself in our pool is none of its business here.
+    let poolless: Lie = Arc::new(|call| matches!(call, Call::Pool).then(|| reply(200, "[]")));
+    world.serve(&address(1), Server::Liar(one.network.clone(), one.node.clone(), poolless));
+    one.join(&other);
+    wait("the heavier branch", || one.tip() == tip);
+    assert!(has(&one, &id));
+    wait("the transfer at the other", || has(&other, &id));
+}
