@@ -114,6 +114,7 @@ impl Parts {
     /// Nobody comes in any more, then nothing is made any more, then nothing goes out any more; the
     /// owner ends with the last way to it.
     fn stop(self) {
+        self.net.end_waits();
         self.http.stop();
         self.miner.stop();
         self.net.stop();

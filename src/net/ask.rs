@@ -55,7 +55,8 @@ impl Asker<'_> {
         Ok(Handshake::from_json(&body)?)
     }
 
-    /// The headers that follow the highest of `locator` on the peer's best chain.
+    /// The headers that follow the highest of `locator` on the peer's best chain; `quick` if a
+    /// person waits.
     ///
     /// # Errors
     /// No answer, or a refusal.
@@ -63,8 +64,9 @@ impl Asker<'_> {
         &self,
         peer: &PeerAddress,
         locator: &[BlockHash],
+        quick: bool,
     ) -> Result<Vec<Header>, AskError> {
-        Ok(headers_from_json(&self.get(peer, &Call::Headers(locator))?)?)
+        Ok(headers_from_json(&self.get(peer, &Call::Headers { locator, quick })?)?)
     }
 
     /// Some of the blocks named `hashes`.

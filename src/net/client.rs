@@ -28,7 +28,13 @@ const SMALL_MAX: Duration = Duration::from_secs(5);
 /// How long a handshake may take while a person waits for it.
 const QUICK_MAX: Duration = Duration::from_secs(2);
 
-/// How long headers, blocks or open transactions may take: 4 MiB at 200 KB a second.
+/// How long headers may take while a person waits for them, after a handshake.
+const QUICK_HEADERS_MAX: Duration = Duration::from_secs(1);
+
+/// How long headers may take: some 300 KB at 30 KB a second. Whoever drips holds up the sync.
+const HEADERS_MAX: Duration = Duration::from_secs(10);
+
+/// How long blocks or open transactions may take: 4 MiB at 200 KB a second.
 const BULK_MAX: Duration = Duration::from_secs(20);
 
 /// Bytes of an answer that carries a handshake or an outcome at most.
@@ -54,7 +60,12 @@ pub enum Call<'a> {
         quick: bool,
     },
     /// What comes after these on your best chain?
-    Headers(&'a [BlockHash]),
+    Headers {
+        /// The locator.
+        locator: &'a [BlockHash],
+        /// Whether a person waits for the answer.
+        quick: bool,
+    },
     /// Give me these blocks.
     Blocks(&'a [BlockHash]),
     /// Which transactions are open?
@@ -119,7 +130,9 @@ impl Call<'_> {
         match self {
             Self::Handshake { quick: true, .. } => QUICK_MAX,
             Self::Handshake { .. } | Self::Transfer(_) => SMALL_MAX,
-            Self::Headers(_) | Self::Blocks(_) | Self::Pool | Self::Block(_) => BULK_MAX,
+            Self::Headers { quick: true, .. } => QUICK_HEADERS_MAX,
+            Self::Headers { .. } => HEADERS_MAX,
+            Self::Blocks(_) | Self::Pool | Self::Block(_) => BULK_MAX,
         }
     }
 
@@ -127,7 +140,7 @@ impl Call<'_> {
     const fn bytes_max(&self) -> usize {
         match self {
             Self::Handshake { .. } | Self::Block(_) | Self::Transfer(_) => SMALL_BYTES_MAX,
-            Self::Headers(_) => HEADERS_JSON_MAX,
+            Self::Headers { .. } => HEADERS_JSON_MAX,
             Self::Blocks(_) => BLOCKS_BYTES_MAX,
             Self::Pool => POOL_BYTES_MAX,
         }
@@ -137,7 +150,7 @@ impl Call<'_> {
     fn path(&self) -> String {
         match self {
             Self::Handshake { .. } => "/handshake".to_owned(),
-            Self::Headers(locator) => format!("/headers?locator={}", hashes_to_query(locator)),
+            Self::Headers { locator, .. } => format!("/headers?locator={}", hashes_to_query(locator)),
             Self::Blocks(hashes) => format!("/blocks?hashes={}", hashes_to_query(hashes)),
             Self::Pool => "/transactions".to_owned(),
             Self::Block(_) => "/broadcast-block".to_owned(),
@@ -149,7 +162,7 @@ impl Call<'_> {
     const fn body(&self) -> Option<&str> {
         match self {
             Self::Handshake { text, .. } | Self::Block(text) | Self::Transfer(text) => Some(text),
-            Self::Headers(_) | Self::Blocks(_) | Self::Pool => None,
+            Self::Headers { .. } | Self::Blocks(_) | Self::Pool => None,
         }
     }
 }

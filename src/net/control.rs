@@ -17,6 +17,10 @@ const RESOLVE_ASK_MAX: Duration = Duration::from_secs(5);
 /// How long Resolve Conflicts waits for the sync, which then goes on by itself.
 const RESOLVE_SYNC_MAX: Duration = Duration::from_secs(60);
 
+/// How long Resolve Conflicts waits for a sync that brings nothing: with the time for the answers,
+/// ten seconds in all if the peers only drip.
+const RESOLVE_IDLE_MAX: Duration = Duration::from_secs(5);
+
 /// Peers whose clocks are needed to judge ours.
 const CLOCKS_MIN: usize = 4;
 
@@ -109,8 +113,7 @@ impl PeerControl for Network {
         let (before, adopted) = (self.tip(), self.sync.adopted());
         let (asked, answered) = self.ask_everyone();
         let request = self.sync.request();
-        let deadline = Instant::now() + RESOLVE_SYNC_MAX;
-        self.sync.wait_for(request, deadline, || self.is_over());
+        self.wait_for_sync(request);
         let replaced = self.sync.adopted() > adopted && self.tip() != before;
         Resolved { replaced, answered, asked }
     }
@@ -160,6 +163,23 @@ impl Network {
         self.node().map(|node| node.view().chain.tip().hash)
     }
 
+    /// Waits until a request was served, as long as the sync makes progress.
+    fn wait_for_sync(&self, request: u64) {
+        let end = Instant::now() + RESOLVE_SYNC_MAX;
+        let headers = || self.node().map(|node| node.view().chain.headers().len());
+        let mut known = (self.sync.adopted(), headers());
+        let mut idle_end = Instant::now() + RESOLVE_IDLE_MAX;
+        while !self.sync.wait_for(request, Instant::now() + TICK, || self.waits_no_more()) {
+            let (now, found) = (Instant::now(), (self.sync.adopted(), headers()));
+            if found != known {
+                (known, idle_end) = (found, now + RESOLVE_IDLE_MAX);
+            }
+            if now >= end.min(idle_end) || self.waits_no_more() {
+                return;
+            }
+        }
+    }
+
     /// Asks every peer for its tip and waits for the answers, for a while; returns how many were
     /// asked and how many answered.
     fn ask_everyone(&self) -> (usize, usize) {
@@ -177,7 +197,7 @@ impl Network {
             };
             before.iter().any(|peer| ended(&peer))
         };
-        while open(&table) && Instant::now() < deadline && !self.is_over() {
+        while open(&table) && Instant::now() < deadline && !self.waits_no_more() {
             let waited = self.changed.wait_timeout(table, TICK);
             table = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -203,7 +223,7 @@ impl Network {
             return None;
         }
         let locator = view.chain.headers().locator(&tip);
-        let first = self.asker().headers(address, &locator).ok()?.first()?.previous;
+        let first = self.asker().headers(address, &locator, true).ok()?.first()?.previous;
         let fork = view.chain.headers().get(&first)?.height;
         let (received, whole) = received_above(node, &wallet, fork);
         if received == Amount::ZERO {

@@ -54,6 +54,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -113,6 +114,8 @@ pub struct Network {
     file: Mutex<PeersFile>,
     sync: SyncGate,
     fetches: Sender<sync::Fetch>,
+    /// Whether nobody is to wait for peers any more.
+    waits_end: AtomicBool,
 }
 
 /// How a node that listens on `bind` can be reached: at its port of whatever address it calls from,
@@ -181,6 +184,7 @@ impl Network {
             file: Mutex::new(file),
             sync: SyncGate::default(),
             fetches,
+            waits_end: AtomicBool::new(false),
         });
         network.start_threads(events, &received, spawner)?;
         Ok(network)
@@ -217,6 +221,18 @@ impl Network {
             let _guard = EndOnPanic::new("peer network");
             run(&network);
         })
+    }
+
+    /// Lets nobody wait for peers any more: Resolve Conflicts returns at once with what it has. Comes
+    /// before [`Self::stop`], so that those who wait for an answer get one.
+    pub fn end_waits(&self) {
+        self.waits_end.store(true, Ordering::SeqCst);
+        self.changed.notify_all();
+        self.sync.wake();
+    }
+
+    fn waits_no_more(&self) -> bool {
+        self.waits_end.load(Ordering::SeqCst) || self.is_over()
     }
 
     /// Ends it all: the list is written down, nothing is called any more, and the node's handle is

@@ -65,7 +65,7 @@ impl Network {
             let from = last.clone().unwrap_or_else(|| headers.heaviest().clone());
             let locator = headers.locator(&from);
             drop((view, node));
-            let answer = match self.asker().headers(peer, &locator) {
+            let answer = match self.asker().headers(peer, &locator, false) {
                 Ok(answer) => answer,
                 Err(AskError::Busy(_)) => return given > 0,
                 Err(error) => {

@@ -77,13 +77,20 @@ impl SyncGate {
         state.served < state.requested
     }
 
-    /// Waits until the request was served, but not beyond `deadline` or the end of the network.
-    pub(super) fn wait_for(&self, request: u64, deadline: Instant, is_over: impl Fn() -> bool) {
+    /// Waits until the request was served, but not beyond `deadline` or the end of the network; true
+    /// if it was.
+    pub(super) fn wait_for(
+        &self,
+        request: u64,
+        deadline: Instant,
+        is_over: impl Fn() -> bool,
+    ) -> bool {
         let mut state = lock(&self.state);
         while state.served < request && Instant::now() < deadline && !is_over() {
             let waited = self.changed.wait_timeout(state, TICK);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        state.served >= request
     }
 
     /// Blocks that syncs have brought onto the best chain so far.

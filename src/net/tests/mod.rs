@@ -160,7 +160,7 @@ impl PeerClient for FakeClient {
 fn path(call: &Call<'_>) -> &'static str {
     match call {
         Call::Handshake { .. } => "handshake",
-        Call::Headers(_) => "headers",
+        Call::Headers { .. } => "headers",
         Call::Blocks(_) => "blocks",
         Call::Pool => "pool",
         Call::Block(_) => "block",
@@ -186,7 +186,7 @@ fn answer(network: &Network, node: &NodeHandle, call: &Call<'_>) -> Reply {
                 Err(error) => refusal(409, error.code(), &error),
             }
         }
-        Call::Headers(locator) => {
+        Call::Headers { locator, .. } => {
             let headers = view.chain.headers();
             let fork = headers.find_fork(locator).map_or(0, |node| node.height.0);
             let above = (fork + 1..).map_while(|height| headers.at(Height(height)));

@@ -182,3 +182,29 @@ fn joining_a_heavier_branch_warns_of_the_coins_that_it_costs() {
     );
     wait("the heavier branch", || one.tip() == tip);
 }
+
+#[test]
+fn nobody_waits_for_a_sync_that_brings_nothing_nor_when_the_node_stops() {
+    let world = World::new();
+    let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    other.mine();
+    let hole = world.end.clone();
+    let drip: Lie = Arc::new(move |call| {
+        matches!(call, Call::Headers { .. }).then(|| {
+            let _ = hole.recv_timeout(Duration::from_secs(20));
+            reply(503, "")
+        })
+    });
+    world.serve(&address(2), Server::Liar(other.network.clone(), other.node.clone(), drip));
+    one.network.table().add_manual(&other.at());
+    let start = Instant::now();
+    assert!(!one.network.resolve().replaced);
+    assert!(start.elapsed() < Duration::from_secs(11), "{:?}", start.elapsed());
+    let start = Instant::now();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| one.network.resolve());
+        one.network.end_waits();
+        assert!(!waiting.join().unwrap().replaced);
+    });
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+}

@@ -125,7 +125,7 @@ fn headers_without_work_are_a_lie_and_those_that_lead_nowhere_are_not() {
             headers.remove(0);
         }
         let lie: Lie = Arc::new(move |call| {
-            matches!(call, Call::Headers(_)).then(|| reply(200, headers_to_json(&headers)))
+            matches!(call, Call::Headers { .. }).then(|| reply(200, headers_to_json(&headers)))
         });
         world.serve(&address(2), Server::Liar(liar.network.clone(), liar.node.clone(), lie));
         let new = TestNode::start(&world, 10 + u16::from(spoil));
