@@ -27,7 +27,7 @@ pub enum AskError {
         message: String,
     },
     /// The answer has another shape.
-    #[error("its answer is not that of a node: {0}")]
+    #[error("what answers there is no farthing node of this version")]
     Shape(#[from] WireError),
 }
 

@@ -12,6 +12,7 @@ use crate::primitives::{BlockHash, PeerAddress};
 use crate::wire::{
     BLOCK_JSON_MAX, HEADERS_JSON_MAX, TRANSFER_JSON_MAX, TRANSFERS_MAX, hashes_to_query,
 };
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, ToSocketAddrs};
 use std::time::Duration;
 use ureq::{Agent, Body, Timeout, http};
@@ -89,17 +90,17 @@ pub struct Reply {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// Nothing listens there, or the name is unknown.
-    #[error("it could not be reached: {0}")]
+    #[error("{0}")]
     Unreachable(String),
     /// It did not answer in time.
-    #[error("it did not answer in time ({0})")]
-    TimedOut(String),
+    #[error("no answer in time")]
+    TimedOut,
     /// It answered with more than was to be expected.
     #[error("its answer is longer than {0} bytes")]
     TooLong(usize),
     /// What it answered is no HTTP, or no text.
-    #[error("its answer could not be read: {0}")]
-    Unreadable(String),
+    #[error("what answers there is no farthing node")]
+    Unreadable,
 }
 
 /// Calls peers.
@@ -233,15 +234,25 @@ impl PeerClient for HttpClient {
 
 fn call_error(error: ureq::Error, max: usize) -> CallError {
     match error {
-        ureq::Error::Timeout(what @ (Timeout::Connect | Timeout::Resolve)) => {
-            CallError::Unreachable(format!("no answer to the call ({what})"))
+        ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
+            CallError::Unreachable("no connection in time".to_owned())
         }
-        ureq::Error::Timeout(what) => CallError::TimedOut(what.to_string()),
+        ureq::Error::Timeout(_) => CallError::TimedOut,
         ureq::Error::BodyExceedsLimit(_) => CallError::TooLong(max),
-        ureq::Error::Io(error) => CallError::Unreachable(error.to_string()),
-        ureq::Error::HostNotFound => CallError::Unreachable("its name is unknown".to_owned()),
+        ureq::Error::Io(error) => CallError::Unreachable(reason(&error)),
+        ureq::Error::HostNotFound => CallError::Unreachable("unknown name".to_owned()),
         ureq::Error::ConnectionFailed => CallError::Unreachable("no connection".to_owned()),
         // Whatever else there is, and the enum grows, means that what came is no answer.
-        other => CallError::Unreadable(other.to_string().escape_debug().take(120).collect()),
+        _ => CallError::Unreadable,
+    }
+}
+
+/// What an error of the system says to a person, as "connection refused".
+fn reason(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(_) => error.kind().to_string(),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => "connection closed".to_owned(),
+        // The look-up of a name has numbers of its own, and says nothing else.
+        None => "unknown name or no connection".to_owned(),
     }
 }

@@ -58,7 +58,7 @@ fn an_endless_answer_is_cut_and_garbage_is_no_answer() {
     assert!(matches!(answer, Err(CallError::TooLong(_))), "{answer:?}");
     let (address, _) = server(b"SSH-2.0-x\r\n\r\n".to_vec());
     let answer = HttpClient::new().call(&address, &Call::Pool);
-    assert!(matches!(answer, Err(CallError::Unreadable(_))), "{answer:?}");
+    assert!(matches!(answer, Err(CallError::Unreadable)), "{answer:?}");
 }
 
 #[test]
@@ -67,9 +67,9 @@ fn a_silent_peer_is_given_up_in_time() {
     let address = PeerAddress::from_socket(listener.local_addr().unwrap()).unwrap();
     let start = std::time::Instant::now();
     let answer = HttpClient::new().call(&address, &Call::Handshake { text: "{}", quick: true });
-    assert!(matches!(answer, Err(CallError::TimedOut(_))), "{answer:?}");
+    assert!(matches!(answer, Err(CallError::TimedOut)), "{answer:?}");
     assert!(start.elapsed() < std::time::Duration::from_secs(4));
     drop(listener);
     let answer = HttpClient::new().call(&address, &Call::Pool);
-    assert!(matches!(answer, Err(CallError::Unreachable(_))), "{answer:?}");
+    assert_eq!(answer.unwrap_err().to_string(), "connection refused");
 }

@@ -151,7 +151,7 @@ impl PeerClient for FakeClient {
             }
             Server::BlackHole => {
                 let _ = self.world.end.recv_timeout(Duration::from_secs(2));
-                Err(CallError::TimedOut("test".to_owned()))
+                Err(CallError::TimedOut)
             }
         }
     }
