@@ -113,7 +113,8 @@ pub trait PeerClient: Send + Sync {
 
     /// Whether two addresses are spellings of one place, as far as is known without asking.
     fn is_same_place(&self, one: &PeerAddress, other: &PeerAddress) -> bool {
-        one == other || (one.port() == other.port() && is_this_machine(one) && is_this_machine(other))
+        one == other
+            || (one.port() == other.port() && is_this_machine(one) && is_this_machine(other))
     }
 }
 
@@ -151,7 +152,9 @@ impl Call<'_> {
     fn path(&self) -> String {
         match self {
             Self::Handshake { .. } => "/handshake".to_owned(),
-            Self::Headers { locator, .. } => format!("/headers?locator={}", hashes_to_query(locator)),
+            Self::Headers { locator, .. } => {
+                format!("/headers?locator={}", hashes_to_query(locator))
+            }
             Self::Blocks(hashes) => format!("/blocks?hashes={}", hashes_to_query(hashes)),
             Self::Pool => "/transactions".to_owned(),
             Self::Block(_) => "/broadcast-block".to_owned(),

@@ -1,8 +1,8 @@
 //! Who is in the table: added, come by itself, removed, the same as another.
 
 use super::{
-    CANDIDATES_MAX, CANDIDATES_OF_ONE_MAX, Candidate, LEARNED_MAX, MISSED_FOR, PEERS_MAX, REMOVED_MAX, Table, Target,
-    Times, ask_soon, meet, push_bounded,
+    CANDIDATES_MAX, CANDIDATES_OF_ONE_MAX, Candidate, LEARNED_MAX, MISSED_FOR, PEERS_MAX,
+    REMOVED_MAX, Table, Target, Times, ask_soon, meet, push_bounded,
 };
 use crate::net::peer::Peer;
 use crate::node::ports::PeerState;

@@ -173,8 +173,12 @@ fn those_who_come_by_themselves_leave_room_for_those_who_are_added() {
     let mut table = Table::new(1, EVERY);
     for port in 1..=200 {
         let instance = port.into();
-        let candidate =
-            Candidate { address: at(port), instance, is_source: true, client: [127, 0, 0, 1].into() };
+        let candidate = Candidate {
+            address: at(port),
+            instance,
+            is_source: true,
+            client: [127, 0, 0, 1].into(),
+        };
         table.heard_of(candidate, false, seconds(1));
         if let Ok(Task::CallBack(candidate)) = table.next(seconds(1)) {
             table.called_back(&candidate, Some(&handshake(port.into())), times(seconds(1)));
