@@ -123,17 +123,14 @@ impl PeerControl for Network {
             return SyncStatus { synced: false, best_height: Height(0), clock_offset: None };
         };
         let view = node.view();
-        let own = view.chain.tip().total_work;
         let table = self.table();
         let everyone_asked = table.peers().all(|peer| peer.state != PeerState::New);
-        let nobody_ahead = table.claiming_more(own).is_empty();
         let clock_offset = median(
             table.peers().filter_map(|peer| peer.clock_offset.filter(|_| peer.is_connected())),
         );
         drop(table);
-        let nothing_heavier = self.target(&node).is_none();
         SyncStatus {
-            synced: everyone_asked && nobody_ahead && nothing_heavier && !self.sync.is_busy(),
+            synced: everyone_asked && self.is_in_front(&node),
             best_height: view.chain.headers().heaviest().height,
             clock_offset,
         }

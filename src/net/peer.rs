@@ -17,6 +17,10 @@ pub const OUTBOX_TRANSFERS_MAX: usize = 4_096;
 /// Other addresses of one peer that are remembered at most; more are compared by handshake again.
 const ALIASES_MAX: usize = 4;
 
+/// How often a peer may be asked in vain for the headers that it claims; after that it has to show
+/// them before it counts as a peer. Honest ones are busy or out of reach now and then.
+const CLAIM_TRIES_MAX: u32 = 3;
+
 /// A block with the text that announces it, made once for all peers.
 #[derive(Debug)]
 pub struct Announcement {
@@ -121,6 +125,10 @@ pub struct Peer {
     aliases: Vec<PeerAddress>,
     /// What it says of its chain.
     pub claim: Option<Claim>,
+    /// How often in a row its headers did not show what it claims.
+    pub unbacked: u32,
+    /// Whether it may show it now although it is not believed.
+    pub on_trial: bool,
     /// When it last answered.
     pub last_seen: Option<UnixTime>,
     /// Its clock less ours, in seconds.
@@ -161,6 +169,8 @@ impl Peer {
             instance: None,
             aliases: Vec::new(),
             claim: None,
+            unbacked: 0,
+            on_trial: false,
             last_seen: None,
             clock_offset: None,
             failures: 0,
@@ -199,9 +209,14 @@ impl Peer {
         self.aliases.retain(|known| known != alias);
     }
 
-    /// Whether it says that its chain has more work than `work`.
+    /// Whether it has failed to show what it claims too often to be a peer for now.
+    pub fn is_doubted(&self) -> bool {
+        self.unbacked >= CLAIM_TRIES_MAX
+    }
+
+    /// Whether it says that its chain has more work than `work`, and may be asked for it.
     pub fn claims_more_than(&self, work: Work) -> bool {
-        self.is_connected() && self.claim.is_some_and(|claim| claim.work > work)
+        (self.is_connected() || self.on_trial) && self.claim.is_some_and(|claim| claim.work > work)
     }
 
     /// What others may know of it.

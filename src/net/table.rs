@@ -8,11 +8,12 @@
 //! [`SUSPECT_CALLS_MAX`] workers; nobody who answers is kept out by what
 //! another says; every list has a bound.
 
+mod claims;
 mod members;
 
 use super::peer::{Announcement, Claim, Peer};
 use crate::node::ports::{PeerInfo, PeerState};
-use crate::primitives::{PeerAddress, Txid, UnixTime, Work};
+use crate::primitives::{PeerAddress, Txid, UnixTime};
 use crate::wire::Handshake;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -381,15 +382,6 @@ impl Table {
         }
     }
 
-    /// A peer has our block now, or says so.
-    pub fn has_block(&mut self, address: &PeerAddress, claim: Claim) {
-        if let Some(peer) = self.find_mut(address)
-            && peer.claim.is_some_and(|known| known.work < claim.work)
-        {
-            peer.claim = Some(claim);
-        }
-    }
-
     /// A peer did not answer.
     pub fn fail(&mut self, address: &PeerAddress, reason: String, now: Duration) {
         let spread = self.spread(Duration::from_secs(1));
@@ -401,7 +393,7 @@ impl Table {
         peer.failures = peer.failures.saturating_add(1);
         let since = *peer.failing_since.get_or_insert(now);
         peer.outbox.drop_blocks();
-        let missed = peer.last_seen.is_some() && now - since < MISSED_FOR;
+        let missed = peer.last_seen.is_some() && !peer.is_doubted() && now - since < MISSED_FOR;
         let most = if missed { BACKOFF_MISSED_MAX } else { BACKOFF_MAX };
         let doubled = BACKOFF_MIN * 2_u32.pow((peer.failures - 1).min(16));
         peer.due = now + doubled.min(most).mul_f64(spread.as_secs_f64());
@@ -421,15 +413,6 @@ impl Table {
         }
     }
 
-    /// What a peer has shown of its chain is less than it said.
-    pub fn disprove(&mut self, address: &PeerAddress, shown: Claim) {
-        if let Some(peer) = self.find_mut(address)
-            && peer.claim.is_some_and(|claim| claim.work > shown.work)
-        {
-            peer.claim = Some(shown);
-        }
-    }
-
     /// Puts a transfer into every outbox but that of the peer it came from.
     pub fn relay_transfer(&mut self, id: Txid, from: Option<&PeerAddress>) {
         for peer in self.peers.values_mut() {
@@ -438,12 +421,6 @@ impl Table {
                 peer.outbox.push_transfer(id);
             }
         }
-    }
-
-    /// Whether a block whose branch has this much work may be news to anyone.
-    pub fn lacks_block(&self, work: Work) -> bool {
-        let lacks = |peer: &Peer| peer.claim.is_none_or(|claim| claim.work < work);
-        self.peers().any(|peer| peer.is_connected() && lacks(peer))
     }
 
     /// Puts a block into the outbox of every peer that may lack it.
@@ -455,17 +432,6 @@ impl Table {
                 peer.outbox.push_block(block.clone());
             }
         }
-    }
-
-    /// Peers that say they have more than `work`, the most first.
-    pub fn claiming_more(&self, work: Work) -> Vec<(PeerAddress, Claim)> {
-        let mut claims: Vec<_> = self
-            .peers()
-            .filter(|peer| peer.claims_more_than(work))
-            .filter_map(|peer| Some((peer.address.clone(), peer.claim?)))
-            .collect();
-        claims.sort_by_key(|(_, claim)| std::cmp::Reverse(claim.work));
-        claims
     }
 
     /// Has the open transactions of one connected peer looked at, each in turn.
@@ -512,17 +478,27 @@ fn ask_soon(peer: &mut Peer, now: Duration) {
 
 /// Notes what a peer has answered.
 fn meet(peer: &mut Peer, theirs: &Handshake, times: Times) {
-    if !peer.is_connected() {
-        peer.pull = true;
+    if peer.is_doubted() {
+        peer.on_trial = true;
+        (peer.state, peer.reason) = (PeerState::Unreachable, claims::NOT_SHOWN.to_owned());
+    } else {
+        welcome(peer);
     }
-    (peer.state, peer.reason) = (PeerState::Connected, String::new());
     peer.instance = Some(theirs.instance);
     peer.claim = Some(Claim { height: theirs.height, tip: theirs.tip, work: theirs.work });
     peer.last_seen = Some(times.unix);
     peer.clock_offset = Some(theirs.time.seconds_since(times.unix));
-    (peer.failures, peer.failing_since) = (0, None);
     (peer.tried, peer.asked) = (Some(times.monotonic), Some(times.monotonic));
     (peer.ended, peer.answered) = (peer.ended + 1, peer.answered + 1);
+}
+
+/// The last exchange with a peer went well.
+fn welcome(peer: &mut Peer) {
+    if !peer.is_connected() {
+        peer.pull = true;
+    }
+    (peer.state, peer.reason) = (PeerState::Connected, String::new());
+    (peer.failures, peer.failing_since) = (0, None);
 }
 
 fn push_bounded<T>(list: &mut VecDeque<T>, item: T, max: usize) {

@@ -181,7 +181,15 @@ impl Network {
     fn compare(&self, node: &NodeHandle, address: &PeerAddress, greeted: &Greeted) {
         self.sync_if_behind(node, &greeted.theirs);
         let now = node.now().monotonic;
-        if node.view().chain.tip().total_work > greeted.told {
+        let view = node.view();
+        let theirs = &greeted.theirs;
+        let known = view.chain.headers().get(&theirs.tip);
+        if theirs.work <= view.chain.tip().total_work
+            || known.is_some_and(|known| known.total_work >= theirs.work)
+        {
+            self.table().believe(address);
+        }
+        if view.chain.tip().total_work > greeted.told {
             self.table().ask_again(address, now);
         }
     }

@@ -29,17 +29,23 @@ enum Step {
 }
 
 impl Network {
-    /// Asks every peer that claims more work than the headers known; true if there are new ones.
+    /// Asks every peer that claims more work than we have, with a tip that is not known; true if there are new ones.
     pub(super) fn fetch_headers(&self) -> bool {
         let mut progress = false;
         let mut asked = Vec::new();
         loop {
             let Some(node) = self.node() else { return false };
-            let known = node.view().chain.headers().heaviest().total_work;
-            let claims = self.table().claiming_more(known);
-            let unasked = claims.into_iter().find(|(peer, _)| !asked.contains(peer));
-            let Some((peer, claim)) = unasked else { return progress };
             let view = node.view();
+            // Not only what is heavier than every header: nobody may give the bodies of those.
+            let claims = self.table().claiming_more(view.chain.tip().total_work);
+            let is_known = |claim: &Claim| {
+                let known = view.chain.headers().get(&claim.tip);
+                known.is_some_and(|known| known.total_work >= claim.work)
+            };
+            let mut unasked = claims
+                .into_iter()
+                .filter(|(peer, claim)| !asked.contains(peer) && !is_known(claim));
+            let Some((peer, claim)) = unasked.next() else { return progress };
             let far = view.chain.headers().heaviest().height.0
                 > view.chain.height().0.saturating_add(HEADERS_AHEAD_MAX);
             drop((view, node));
@@ -59,7 +65,7 @@ impl Network {
             let view = node.view();
             let headers = view.chain.headers();
             if let Some(known) = headers.get(&claim.tip) {
-                self.table().disprove(peer, claim_of(known));
+                self.table().judge_claim(peer, claim_of(known), node.now().monotonic);
                 return given > 0;
             }
             let from = last.clone().unwrap_or_else(|| headers.heaviest().clone());
@@ -67,14 +73,20 @@ impl Network {
             drop((view, node));
             let answer = match self.asker().headers(peer, &locator, false) {
                 Ok(answer) => answer,
-                Err(AskError::Busy(_)) => return given > 0,
+                Err(AskError::Busy(_)) => {
+                    let Some(node) = self.node() else { return false };
+                    self.table().not_shown(peer, node.now().monotonic);
+                    return given > 0;
+                }
                 Err(error) => {
+                    self.table().doubt(peer);
                     self.let_down(peer, error.to_string());
                     return given > 0;
                 }
             };
             let Some(node) = self.node() else { return false };
             if answer.first().is_some_and(|first| !locator.contains(&first.previous)) {
+                self.table().doubt(peer);
                 self.let_down(peer, "its headers do not follow what we have".to_owned());
                 return given > 0;
             }
@@ -83,8 +95,12 @@ impl Network {
             given += node.view().chain.headers().len().saturating_sub(before);
             match step {
                 Step::More(node) if given < HEADERS_OF_ONE_MAX => last = Some(node),
-                Step::More(shown) | Step::End(shown) => {
+                Step::More(shown) => {
                     self.table().disprove(peer, claim_of(&shown));
+                    return given > 0;
+                }
+                Step::End(shown) => {
+                    self.table().judge_claim(peer, claim_of(&shown), node.now().monotonic);
                     return given > 0;
                 }
                 Step::Stop => return given > 0,

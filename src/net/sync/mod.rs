@@ -57,6 +57,12 @@ struct Withheld {
     asked: BTreeSet<PeerAddress>,
 }
 
+impl Withheld {
+    fn have_asked(&self, sources: &[PeerAddress]) -> bool {
+        sources.iter().all(|peer| self.asked.contains(peer))
+    }
+}
+
 impl SyncGate {
     /// Asks for a sync; returns the number of the request.
     pub(super) fn request(&self) -> u64 {
@@ -69,12 +75,6 @@ impl SyncGate {
     /// Wakes everyone who waits.
     pub(super) fn wake(&self) {
         self.changed.notify_all();
-    }
-
-    /// Whether a sync runs or waits to run.
-    pub(super) fn is_busy(&self) -> bool {
-        let state = lock(&self.state);
-        state.served < state.requested
     }
 
     /// Waits until the request was served, but not beyond `deadline` or the end of the network; true
@@ -127,10 +127,17 @@ impl SyncGate {
 
     /// Whether none of `sources` is to be asked for the bodies up to `tip` just now.
     fn is_withheld(&self, tip: &BlockHash, sources: &[PeerAddress], now: Duration) -> bool {
-        let mut state = lock(&self.state);
-        state.withheld.retain(|withheld| withheld.until > now);
+        let state = lock(&self.state);
         let withheld = state.withheld.iter().find(|withheld| withheld.tip == *tip);
-        withheld.is_some_and(|withheld| sources.iter().all(|peer| withheld.asked.contains(peer)))
+        withheld.is_some_and(|withheld| withheld.until > now && withheld.have_asked(sources))
+    }
+
+    /// Whether the bodies up to `tip` were asked of `sources` in vain, however long ago: they are
+    /// asked again, but nobody waits for it.
+    fn is_given_up(&self, tip: &BlockHash, sources: &[PeerAddress]) -> bool {
+        let state = lock(&self.state);
+        let withheld = state.withheld.iter().find(|withheld| withheld.tip == *tip);
+        withheld.is_some_and(|withheld| withheld.have_asked(sources))
     }
 }
 
@@ -178,6 +185,23 @@ impl Network {
         let headers = view.chain.headers();
         let sources = self.sources(node);
         headers.heavier_tips().find(|tip| !self.sync.is_withheld(&tip.hash, &sources, now)).cloned()
+    }
+
+    /// Whether nothing is known, nor said by anyone whose word counts, that is heavier than what we
+    /// have and that may be had.
+    pub(super) fn is_in_front(&self, node: &NodeHandle) -> bool {
+        let view = node.view();
+        let (headers, own) = (view.chain.headers(), view.chain.tip().total_work);
+        let table = self.table();
+        let unknown = |tip: &BlockHash| headers.get(tip).is_none();
+        let nobody_ahead = !table
+            .credible_claims(own)
+            .any(|peer| peer.claim.is_some_and(|claim| unknown(&claim.tip)));
+        // A stranger that comes and withholds the same again is not waited for.
+        let of_persons = table.credible_claims(own).filter(|peer| peer.manual);
+        let sources: Vec<_> = of_persons.map(|peer| peer.address.clone()).collect();
+        drop(table);
+        nobody_ahead && headers.heavier_tips().all(|tip| self.sync.is_given_up(&tip.hash, &sources))
     }
 
     /// The peers that say they have more than we.

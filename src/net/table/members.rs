@@ -21,7 +21,7 @@ impl Table {
         self.removed.retain(|removed| removed != address);
         self.paused.retain(|(paused, _)| paused != address);
         match self.find_mut(address) {
-            Some(known) => known.manual = true,
+            Some(known) => (known.manual, known.unbacked) = (true, 0),
             None => self.insert(Peer::new(address.clone(), 0, true)),
         }
     }

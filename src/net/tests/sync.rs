@@ -199,3 +199,80 @@ fn a_long_chain_comes_in_several_answers_of_headers() {
     println!("2,300 empty blocks in {:?}", start.elapsed());
     assert_eq!(world.count(2, "headers"), 2);
 }
+
+/// As what a liar says of itself: much more work than it has.
+fn boast(of: &TestNode) -> Reply {
+    let mut said = of.network.handshake(&of.node);
+    (said.work, said.tip, said.height) = (
+        crate::primitives::Work::new(crate::primitives::U256::MAX),
+        BlockHash::from_bytes([7; 32]),
+        Height(999),
+    );
+    reply(200, said.to_json())
+}
+
+#[test]
+fn claims_that_no_headers_bear_out_are_not_counted_on() {
+    for headers in [reply(503, ""), reply(200, r#"{"headers":[]}"#), reply(200, "nonsense")] {
+        let world = World::new();
+        let liar = Arc::new(TestNode::start(&world, 2));
+        let (source, shown) = (liar.clone(), headers.clone());
+        let lie: Lie = Arc::new(move |call| match call {
+            Call::Handshake { .. } => Some(boast(&source)),
+            Call::Headers { .. } => Some(shown.clone()),
+            _ => None,
+        });
+        world.serve(&address(2), Server::Liar(liar.network.clone(), liar.node.clone(), lie));
+        let (one, honest) = (TestNode::start(&world, 1), TestNode::start(&world, 3));
+        one.join(&liar);
+        wait("the liar has had its tries", || {
+            world.advance(Duration::from_millis(20));
+            let peers = one.network.list();
+            world.count(1, "headers") >= 4 && peers[0].state == PeerState::Unreachable
+        });
+        for _ in 0..50 {
+            world.advance(Duration::from_secs(2));
+            assert!(!one.is_connected_to(&liar) && one.network.sync_status().synced);
+            thread::park_timeout(Duration::from_millis(2));
+        }
+        one.join(&honest);
+        let tip = honest.mine_many(3);
+        wait("the honest chain", || one.tip() == tip && one.network.sync_status().synced);
+        // Once it tells the truth, it is a peer again.
+        world.serve(&address(2), Server::Node(liar.network.clone(), liar.node.clone()));
+        wait("the liar is believed again", || {
+            world.advance(Duration::from_secs(1));
+            one.is_connected_to(&liar)
+        });
+        for node in [one, honest] {
+            node.stop(&world);
+        }
+    }
+}
+
+#[test]
+fn a_header_whose_block_nobody_gives_does_not_count_for_long() {
+    let world = World::new();
+    let (one, liar) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    liar.mine_many(3);
+    let lie: Lie = Arc::new(|call| matches!(call, Call::Blocks(_)).then(|| reply(200, "[]")));
+    world.serve(&address(2), Server::Liar(liar.network.clone(), liar.node.clone(), lie));
+    one.join(&liar);
+    wait("the headers", || one.node.view().chain.headers().heaviest().height == Height(3));
+    wait("synced", || one.network.sync_status().synced);
+    for _ in 0..50 {
+        world.advance(Duration::from_secs(2));
+        assert!(one.network.sync_status().synced);
+        thread::park_timeout(Duration::from_millis(2));
+    }
+    // What is lighter than the withheld and heavier than ours is taken.
+    let honest = TestNode::start(&world, 3);
+    let tip = honest.mine_many(2);
+    one.join(&honest);
+    wait("the honest chain", || one.tip() == tip);
+    world.serve(&address(2), Server::Node(liar.network.clone(), liar.node.clone()));
+    wait("the heaviest once it is given", || {
+        world.advance(Duration::from_millis(50));
+        one.height() == 3
+    });
+}

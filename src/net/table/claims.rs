@@ -1,0 +1,97 @@
+//! What peers say of their chains, and whether they are believed.
+//!
+//! A claim costs nothing. One that its peer's headers do not bear out is taken back, and a peer whose
+//! headers fail to do so again and again is not spoken with as a peer until they do: it is asked in
+//! growing pauses, after all others, and nobody counts on what it says.
+
+use super::{BUSY_PAUSE, Table, welcome};
+use crate::net::peer::{Claim, Peer};
+use crate::primitives::{PeerAddress, Work};
+use std::time::Duration;
+
+/// What is said of a peer that is not believed.
+pub(super) const NOT_SHOWN: &str = "it claims more work than its headers show";
+
+impl Table {
+    /// A peer has our block now, or says so.
+    pub fn has_block(&mut self, address: &PeerAddress, claim: Claim) {
+        if let Some(peer) = self.find_mut(address)
+            && peer.claim.is_some_and(|known| known.work < claim.work)
+        {
+            peer.claim = Some(claim);
+        }
+    }
+
+    /// What a peer has shown of its chain so far is less than it said.
+    pub fn disprove(&mut self, address: &PeerAddress, shown: Claim) {
+        if let Some(peer) = self.find_mut(address)
+            && peer.claim.is_some_and(|claim| claim.work > shown.work)
+        {
+            peer.claim = Some(shown);
+        }
+    }
+
+    /// The headers of a peer were seen to their end: they bear out what it says, or they do not.
+    pub fn judge_claim(&mut self, address: &PeerAddress, shown: Claim, now: Duration) {
+        let Some(peer) = self.find_mut(address) else { return };
+        if peer.claim.is_some_and(|claim| claim.work > shown.work) {
+            peer.claim = Some(shown);
+            self.not_shown(address, now);
+        } else {
+            self.believe(address);
+        }
+    }
+
+    /// A peer has shown all that it claims.
+    pub fn believe(&mut self, address: &PeerAddress) {
+        let Some(peer) = self.find_mut(address) else { return };
+        peer.unbacked = 0;
+        if std::mem::take(&mut peer.on_trial) {
+            welcome(peer);
+        }
+    }
+
+    /// A peer was asked for its headers and did not answer: one reason more to doubt what it says.
+    pub fn doubt(&mut self, address: &PeerAddress) {
+        if let Some(peer) = self.find_mut(address) {
+            peer.unbacked = peer.unbacked.saturating_add(1);
+            peer.on_trial = false;
+        }
+    }
+
+    /// As [`Self::doubt`], for one that answers: it is asked again soon, and after a few times it
+    /// counts as one that does not answer.
+    pub fn not_shown(&mut self, address: &PeerAddress, now: Duration) {
+        self.doubt(address);
+        let Some(peer) = self.find_mut(address) else { return };
+        if peer.is_doubted() {
+            self.fail(address, NOT_SHOWN.to_owned(), now);
+        } else {
+            peer.due = peer.due.min(now + 2 * BUSY_PAUSE);
+        }
+    }
+
+    /// Whether a block whose branch has this much work may be news to anyone.
+    pub fn lacks_block(&self, work: Work) -> bool {
+        let lacks = |peer: &Peer| peer.claim.is_none_or(|claim| claim.work < work);
+        self.peers().any(|peer| peer.is_connected() && lacks(peer))
+    }
+
+    /// Peers that say they have more than `work`: first those that are believed most, and of these
+    /// the one that says the most.
+    pub fn claiming_more(&self, work: Work) -> Vec<(PeerAddress, Claim)> {
+        let claiming = self.peers().filter(|peer| peer.claims_more_than(work));
+        let mut claims: Vec<_> = claiming
+            .filter_map(|peer| Some((peer.unbacked, peer.address.clone(), peer.claim?)))
+            .collect();
+        claims.sort_by_key(|(unbacked, _, claim)| (*unbacked, std::cmp::Reverse(claim.work)));
+        claims.into_iter().map(|(_, address, claim)| (address, claim)).collect()
+    }
+
+    /// What those say to have beyond `work` whose word counts for now: a person added them, or they
+    /// have never failed to show it.
+    pub fn credible_claims(&self, work: Work) -> impl Iterator<Item = &Peer> {
+        let credible = |peer: &&Peer| peer.is_connected() && (peer.manual || peer.unbacked == 0);
+        self.peers().filter(move |peer| credible(peer) && peer.claims_more_than(work))
+    }
+}
