@@ -10,6 +10,8 @@ pub mod body_ref;
 pub mod encode;
 pub mod hash;
 pub mod keys;
+#[cfg(test)]
+mod keys_tests;
 pub mod peer_address;
 pub mod pow;
 pub mod text;
