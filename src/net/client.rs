@@ -113,9 +113,14 @@ pub trait PeerClient: Send + Sync {
 
     /// Whether two addresses are spellings of one place, as far as is known without asking.
     fn is_same_place(&self, one: &PeerAddress, other: &PeerAddress) -> bool {
-        one == other
-            || (one.port() == other.port() && is_this_machine(one) && is_this_machine(other))
+        is_spelling_of(one, other)
     }
+}
+
+/// Whether two addresses lead to one place whatever names mean.
+fn is_spelling_of(one: &PeerAddress, other: &PeerAddress) -> bool {
+    let both_here = is_this_machine(one) && is_this_machine(other);
+    one == other || (one.port() == other.port() && both_here)
 }
 
 /// Whether an address says that it is of this machine.
@@ -225,8 +230,11 @@ impl PeerClient for HttpClient {
     /// Names are looked up, as those that compose networks give: a peer that is added by name comes
     /// back by its number.
     fn is_same_place(&self, one: &PeerAddress, other: &PeerAddress) -> bool {
+        if is_spelling_of(one, other) {
+            return true;
+        }
         if one.port() != other.port() || (one.ip().is_some() && other.ip().is_some()) {
-            return one == other || (is_this_machine(one) && is_this_machine(other));
+            return false;
         }
         let sockets = |address: &PeerAddress| address.to_string().to_socket_addrs();
         let (Ok(one), Ok(other)) = (sockets(one), sockets(other)) else { return false };

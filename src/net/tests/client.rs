@@ -73,3 +73,20 @@ fn a_silent_peer_is_given_up_in_time() {
     let answer = HttpClient::new().call(&address, &Call::Pool);
     assert_eq!(answer.unwrap_err().to_string(), "connection refused");
 }
+
+#[test]
+fn only_spellings_of_one_socket_are_the_same_place() {
+    let cases = [
+        ("127.0.0.1:5000", "localhost:5000", true),
+        ("[::1]:5000", "localhost:5000", true),
+        ("127.0.0.1:5000", "127.0.0.1:5001", false),
+        ("localhost:5000", "127.0.0.1:5001", false),
+        ("10.0.0.1:5000", "10.0.0.2:5000", false),
+        ("127.0.0.1:5000", "10.0.0.2:5000", false),
+    ];
+    let client = HttpClient::new();
+    for (one, other, expected) in cases {
+        let (one, other) = (one.parse().unwrap(), other.parse().unwrap());
+        assert_eq!(client.is_same_place(&one, &other), expected, "{one} {other}");
+    }
+}
