@@ -198,7 +198,8 @@ pub struct Resolved {
 /// How far the node is behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyncStatus {
-    /// Whether nothing heavier than our chain is known, and everyone reachable was asked.
+    /// Whether everyone reachable was asked and nothing heavier than our chain is to be had: claims
+    /// that no headers bear out, and headers whose bodies nobody gives, do not count.
     pub synced: bool,
     /// The greatest height that a peer has shown headers for.
     pub best_height: Height,
