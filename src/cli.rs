@@ -74,7 +74,7 @@ struct RunArgs {
 
 #[derive(Clone, Debug, Args)]
 struct VerifyArgs {
-    /// The chain file [default: blockchain-<PORT>.txt in the data directory]
+    /// The chain file [default: blockchain-PORT.txt in the data directory]
     file: Option<PathBuf>,
 
     #[command(flatten)]

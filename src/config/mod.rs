@@ -1,6 +1,6 @@
 //! Settings: what `config.toml` and the command line say, checked.
 //!
-//! Owns the keys, their defaults, meaning and limits ([`file`] reads them, [`values`] checks each
+//! Owns the keys, their defaults, meaning and limits ([`mod@file`] reads them, [`values`] checks each
 //! one) and the rule that flags win over the file. Two types keep the stages apart: [`ConfigFile`]
 //! is what a file says, [`Settings`] is complete and checked. Reads the one file that it is given
 //! and nothing else. A mistake is one line that names file, line, key and what was expected.
@@ -100,7 +100,7 @@ pub struct MinerSettings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpSettings {
     /// Names, in lower case and without port, by which the node may be addressed beside 127.0.0.1,
-    /// [::1] and localhost.
+    /// `[::1]` and localhost.
     pub allowed_hosts: Vec<String>,
     /// Other origins, as `scheme://host[:port]` in lower case, whose pages may use the wallet with
     /// the token.

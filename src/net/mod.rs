@@ -15,7 +15,7 @@
 //! | [`sync`] | headers first, then only the bodies that are missing |
 //! | [`control`] | what the HTTP layer asks: the list, handshakes, Resolve Conflicts |
 //! | [`blame`] | whose fault an error is |
-//! | [`file`] | the list over a restart |
+//! | [`mod@file`] | the list over a restart |
 //!
 //! Who joins whom: a peer is added by a person, or it comes by itself: whoever shakes hands with us
 //! is called back where it says it can be reached, and becomes a peer if the same instance answers
