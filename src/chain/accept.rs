@@ -6,7 +6,7 @@
 
 use super::candidate::Failure;
 use super::headers::HeaderNode;
-use super::pool::{Admitted, Pending, PoolContext, PoolError};
+use super::pool::{Admitted, PoolContext, PoolError};
 use super::{Bodies, BodiesError, Chain};
 use crate::consensus::check::{BlockError, CheckedBlock, CheckedTransfer};
 use crate::consensus::connect::{ConnectError, HeaderError, check_header};
@@ -343,10 +343,5 @@ impl Chain {
     /// Forgets what has waited too long.
     pub fn drop_overdue(&mut self, now: Now) {
         self.pool.drop_overdue(now.monotonic);
-    }
-
-    /// The pending transfers of the pool, first come first, for whoever writes them down.
-    pub fn pending(&self) -> impl Iterator<Item = &Arc<Pending>> {
-        self.pool.iter()
     }
 }

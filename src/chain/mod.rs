@@ -21,7 +21,7 @@ pub mod template;
 mod tests;
 
 use crate::consensus::check::CheckedBlock;
-use crate::consensus::connect::{ParentFacts, ParentState};
+use crate::consensus::connect::ParentFacts;
 use crate::consensus::params::ChainParams;
 use crate::primitives::{
     Account, Amount, Block, BlockHash, BodyRef, Height, PublicKey, StateRoots,
@@ -267,13 +267,4 @@ impl Chain {
 
 fn leaf_data(node: &HeaderNode) -> LeafData {
     LeafData { hash: node.hash, work: node.work, time: node.header.time, bits: node.header.bits }
-}
-
-/// Judges against the accounts in `tree`.
-fn parent_state<'a>(
-    height: Height,
-    roots: StateRoots,
-    account: &'a dyn Fn(&PublicKey) -> Option<Account>,
-) -> ParentState<'a> {
-    ParentState { height, roots, account }
 }

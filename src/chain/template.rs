@@ -1,10 +1,10 @@
 //! Block templates: the whole next block but for its time and its nonces.
 
+use super::Chain;
 use super::accept::Now;
 use super::pool::Pending;
-use super::{Chain, parent_state};
 use crate::consensus::connect::{
-    ConnectError, ParentFacts, next_bits, proof_target, rehearse_block,
+    ConnectError, ParentFacts, ParentState, next_bits, proof_target, rehearse_block,
 };
 use crate::consensus::merkle::{MerkleBranch, branch, commitment};
 use crate::consensus::params::{ChainParams, TEMPLATE_VERSION};
@@ -53,7 +53,8 @@ impl Chain {
 
     fn rehearse(&self, template: &Template) -> Result<(), ConnectError> {
         let account = |key: &PublicKey| self.accounts.get(key);
-        let parent = parent_state(self.height().next(), self.roots(), &account);
+        let (height, roots) = (self.height().next(), self.roots());
+        let parent = ParentState { height, roots, account: &account };
         let block = template.block(template.header(0, template.parent.time), 0);
         rehearse_block(&self.params, &block, &parent)
     }

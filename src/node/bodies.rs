@@ -19,7 +19,7 @@ impl Bodies for StoreBodies<'_> {
 
     fn read(&self, body: BodyRef) -> Result<Block, BodiesError> {
         let json = self.store.read(body).map_err(|error| BodiesError(error.to_string()))?;
-        block_from_json(&json, self.prefix).map_err(|error| BodiesError(error.to_string()))
+        parse_body(&json, self.prefix)
     }
 }
 
@@ -37,6 +37,11 @@ impl Bodies for StoredBodies<'_> {
 
     fn read(&self, body: BodyRef) -> Result<Block, BodiesError> {
         let json = self.reader.read(body).map_err(|error| BodiesError(error.to_string()))?;
-        block_from_json(&json, self.prefix).map_err(|error| BodiesError(error.to_string()))
+        parse_body(&json, self.prefix)
     }
+}
+
+/// The block of a kept text.
+pub(super) fn parse_body(json: &str, prefix: AddressPrefix) -> Result<Block, BodiesError> {
+    block_from_json(json, prefix).map_err(|error| BodiesError(error.to_string()))
 }

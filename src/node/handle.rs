@@ -3,6 +3,7 @@
 //! Judges here, in the caller's thread and the `verify` pool, all that needs no state, so that the
 //! owner's turns stay short; then sends a command and waits for the reply.
 
+use super::bodies::parse_body;
 use super::command::{BlockOutcome, Command, CreatedWallet, Origin, Reply, TransferOutcome};
 use super::error::NodeError;
 use super::view::View;
@@ -83,9 +84,7 @@ impl NodeHandle {
     /// If the file no longer holds what was kept.
     pub fn read_block(&self, body: BodyRef) -> Result<Block, NodeError> {
         let json = self.shared.reader.read(body).map_err(store_error)?;
-        crate::wire::block_from_json(&json, self.prefix()).map_err(|error| {
-            NodeError::Accept(AcceptError::Bodies(crate::chain::BodiesError(error.to_string())))
-        })
+        Ok(parse_body(&json, self.prefix()).map_err(AcceptError::from)?)
     }
 
     /// Judges a block and hands it to the owner. The best chain has changed on disk and in the

@@ -21,6 +21,7 @@ use crate::wire::block_from_json;
 use crate::wire::transfer_from_json;
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, bounded};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -176,11 +177,11 @@ impl Replay {
         signatures: &Signatures<'_>,
     ) -> Result<(), String> {
         let mut ready = vec![stored.body];
-        let mut json = Some(stored.json.to_owned());
+        let mut json = Some(Cow::Borrowed(stored.json));
         while let Some(body) = ready.pop() {
             let text = match json.take() {
                 Some(text) => text,
-                None => stored.reader.read(body).map_err(|error| error.to_string())?,
+                None => Cow::Owned(stored.reader.read(body).map_err(|error| error.to_string())?),
             };
             let block = self.check(&text, signatures)?;
             if self.accept(&block, body, stored.reader)? {
