@@ -1,7 +1,7 @@
 //! What is asked of a peer, with the answer read: texts in, values out.
 
 use super::client::{Call, CallError, PeerClient, Reply};
-use crate::primitives::{AddressPrefix, Block, BlockHash, Header, PeerAddress, Transfer};
+use crate::primitives::{AddressPrefix, Block, BlockHash, Header, PeerId, Transfer};
 use crate::wire::{
     Failure, Handshake, WireError, blocks_from_json, headers_from_json, transfers_from_json,
 };
@@ -45,12 +45,7 @@ impl Asker<'_> {
     ///
     /// # Errors
     /// No answer, or a refusal.
-    pub fn handshake(
-        &self,
-        peer: &PeerAddress,
-        text: &str,
-        quick: bool,
-    ) -> Result<Handshake, AskError> {
+    pub fn handshake(&self, peer: &PeerId, text: &str, quick: bool) -> Result<Handshake, AskError> {
         let body = self.get(peer, &Call::Handshake { text, quick })?;
         Ok(Handshake::from_json(&body)?)
     }
@@ -62,7 +57,7 @@ impl Asker<'_> {
     /// No answer, or a refusal.
     pub fn headers(
         &self,
-        peer: &PeerAddress,
+        peer: &PeerId,
         locator: &[BlockHash],
         quick: bool,
     ) -> Result<Vec<Header>, AskError> {
@@ -73,7 +68,7 @@ impl Asker<'_> {
     ///
     /// # Errors
     /// No answer, or a refusal.
-    pub fn blocks(&self, peer: &PeerAddress, hashes: &[BlockHash]) -> Result<Vec<Block>, AskError> {
+    pub fn blocks(&self, peer: &PeerId, hashes: &[BlockHash]) -> Result<Vec<Block>, AskError> {
         Ok(blocks_from_json(&self.get(peer, &Call::Blocks(hashes))?, self.prefix)?)
     }
 
@@ -81,7 +76,7 @@ impl Asker<'_> {
     ///
     /// # Errors
     /// No answer, or a refusal.
-    pub fn pool(&self, peer: &PeerAddress) -> Result<Vec<Transfer>, AskError> {
+    pub fn pool(&self, peer: &PeerId) -> Result<Vec<Transfer>, AskError> {
         Ok(transfers_from_json(&self.get(peer, &Call::Pool)?, self.prefix)?)
     }
 
@@ -89,13 +84,18 @@ impl Asker<'_> {
     ///
     /// # Errors
     /// No answer, or the peer is busy.
-    pub fn tell(&self, peer: &PeerAddress, call: &Call<'_>) -> Result<u16, AskError> {
-        let reply = self.client.call(peer, call)?;
+    pub fn tell(&self, peer: &PeerId, call: &Call<'_>) -> Result<u16, AskError> {
+        let reply = self.call(peer, call)?;
         if is_busy(reply.status) { Err(AskError::Busy(reply.status)) } else { Ok(reply.status) }
     }
 
-    fn get(&self, peer: &PeerAddress, call: &Call<'_>) -> Result<String, AskError> {
-        let Reply { status, body } = self.client.call(peer, call)?;
+    fn call(&self, peer: &PeerId, call: &Call<'_>) -> Result<Reply, CallError> {
+        let no_address = || CallError::Unreachable("it has no address".to_owned());
+        self.client.call(peer.address().ok_or_else(no_address)?, call)
+    }
+
+    fn get(&self, peer: &PeerId, call: &Call<'_>) -> Result<String, AskError> {
+        let Reply { status, body } = self.call(peer, call)?;
         match status {
             200 => Ok(body),
             busy if is_busy(busy) => Err(AskError::Busy(busy)),

@@ -5,7 +5,7 @@ use super::worker::Met;
 use super::{Network, TICK, may_call_back, times};
 use crate::node::NodeHandle;
 use crate::node::ports::{PeerControl, PeerError, PeerInfo, PeerState, Resolved, SyncStatus};
-use crate::primitives::{Amount, Height, PeerAddress, PublicKey, UnixTime, Work};
+use crate::primitives::{Amount, Height, PeerAddress, PeerId, PublicKey, UnixTime, Work};
 use crate::wire::{Handshake, PEER_VERSION, Reach};
 use std::net::IpAddr;
 use std::sync::PoisonError;
@@ -33,10 +33,11 @@ impl PeerControl for Network {
     }
 
     fn add(&self, address: PeerAddress) -> Result<Option<String>, PeerError> {
-        if self.table().find(&address).is_none() && !self.table().has_room() {
+        if self.table().find_at(&address).is_none() && !self.table().has_room() {
             return Err(PeerError::TooMany { max: super::PEERS_MAX });
         }
-        let met = self.meet(&address, true);
+        let id = PeerId::from(address.clone());
+        let met = self.meet(&id, true);
         let Some(node) = self.node() else { return Ok(None) };
         let theirs = match met {
             Some(Err(Met::Refused(error))) => return Err(error),
@@ -53,7 +54,7 @@ impl PeerControl for Network {
         let mut table = self.table();
         table.add_manual(&address);
         if let Some(theirs) = &theirs {
-            table.introduce(&address, theirs, times(&node));
+            table.introduce(&id, theirs, times(&node));
         }
         if let Some(twin) = twin {
             table.merge(&address, &twin);
@@ -101,8 +102,8 @@ impl PeerControl for Network {
         let now = node.now().monotonic;
         let mut table = self.table();
         // Someone who is no peer will shake hands by itself, and then be called back.
-        match from.filter(|address| table.find(address).is_some()) {
-            Some(address) => table.ask_soon(&address, now),
+        match from.map(PeerId::from).filter(|peer| table.find(peer).is_some()) {
+            Some(peer) => table.ask_soon(&peer, now),
             None => table.ask_all_soon(now),
         }
         drop(table);
@@ -139,7 +140,7 @@ impl PeerControl for Network {
 
 impl Network {
     fn is_manual(&self, address: &PeerAddress) -> bool {
-        self.table().find(address).is_some_and(|peer| peer.manual)
+        self.table().find_at(address).is_some_and(|peer| peer.manual)
     }
 
     /// What a node says of itself that is stopping: nothing that anyone would act upon.
@@ -189,8 +190,8 @@ impl Network {
         table.suspect_calls_max = super::WORKERS - super::table::SUSPECT_CALLS_MAX;
         self.changed.notify_all();
         let open = |table: &super::Table| {
-            let ended = |(address, ended, _): &&(PeerAddress, u64, u64)| {
-                table.find(address).is_some_and(|peer| peer.ended <= *ended)
+            let ended = |(id, ended, _): &&(PeerId, u64, u64)| {
+                table.find(id).is_some_and(|peer| peer.ended <= *ended)
             };
             before.iter().any(|peer| ended(&peer))
         };
@@ -199,8 +200,8 @@ impl Network {
             table = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         table.suspect_calls_max = super::table::SUSPECT_CALLS_MAX;
-        let answered = before.iter().filter(|(address, _, answered)| {
-            table.find(address).is_some_and(|peer| peer.answered > *answered)
+        let answered = before.iter().filter(|(id, _, answered)| {
+            table.find(id).is_some_and(|peer| peer.answered > *answered)
         });
         (before.len(), answered.count())
     }
@@ -220,7 +221,8 @@ impl Network {
             return None;
         }
         let locator = view.chain.headers().locator(&tip);
-        let first = self.asker().headers(address, &locator, true).ok()?.first()?.previous;
+        let first =
+            self.asker().headers(&address.clone().into(), &locator, true).ok()?.first()?.previous;
         let fork = view.chain.headers().get(&first)?.height;
         let (received, whole) = received_above(node, &wallet, fork);
         if received == Amount::ZERO {

@@ -1,7 +1,7 @@
 //! One peer: what is known of it, and what waits to be sent to it.
 
 use crate::node::ports::{PeerInfo, PeerState};
-use crate::primitives::{BlockHash, Height, PeerAddress, Txid, UnixTime, Work};
+use crate::primitives::{BlockHash, Height, PeerAddress, PeerId, Txid, UnixTime, Work};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,8 +109,8 @@ impl Outbox {
 /// What is known of one peer.
 #[derive(Debug)]
 pub struct Peer {
-    /// Where it is called.
-    pub address: PeerAddress,
+    /// Who it is.
+    pub id: PeerId,
     /// Tells it from one of the same address that was removed meanwhile.
     pub serial: u64,
     /// Whether a person added it.
@@ -159,9 +159,9 @@ pub struct Peer {
 
 impl Peer {
     /// A peer that has not been spoken with; its handshake is due.
-    pub fn new(address: PeerAddress, serial: u64, manual: bool) -> Self {
+    pub fn new(id: PeerId, serial: u64, manual: bool) -> Self {
         Self {
-            address,
+            id,
             serial,
             manual,
             state: PeerState::New,
@@ -192,9 +192,14 @@ impl Peer {
         self.state == PeerState::Connected
     }
 
+    /// Whether this is the peer that is meant by `id`.
+    pub fn is(&self, id: &PeerId) -> bool {
+        self.id == *id || id.address().is_some_and(|address| self.is_at(address))
+    }
+
     /// Whether this is the peer at `address`.
     pub fn is_at(&self, address: &PeerAddress) -> bool {
-        self.address == *address || self.aliases.contains(address)
+        self.id.address() == Some(address) || self.aliases.contains(address)
     }
 
     /// Remembers another address of it.
@@ -219,10 +224,10 @@ impl Peer {
         (self.is_connected() || self.on_trial) && self.claim.is_some_and(|claim| claim.work > work)
     }
 
-    /// What others may know of it.
-    pub fn info(&self) -> PeerInfo {
-        PeerInfo {
-            node: self.address.clone(),
+    /// What others may know of it; `None` for a connection that has no address.
+    pub fn info(&self) -> Option<PeerInfo> {
+        Some(PeerInfo {
+            node: self.id.address()?.clone(),
             state: self.state,
             reason: self.reason.clone(),
             height: self.claim.map(|claim| claim.height),
@@ -230,6 +235,6 @@ impl Peer {
             last_seen: self.last_seen,
             failures: self.failures,
             manual: self.manual,
-        }
+        })
     }
 }

@@ -5,7 +5,7 @@ use super::peer::Announcement;
 use super::{Network, TICK, exchange_every};
 use crate::chain::accept::TipChange;
 use crate::node::{Event, NodeHandle, Origin};
-use crate::primitives::PeerAddress;
+use crate::primitives::PeerId;
 use crate::wire::block_announcement_to_json;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::sync::Arc;
@@ -89,7 +89,7 @@ impl Network {
     }
 }
 
-const fn came_from(origin: &Origin) -> Option<&PeerAddress> {
+const fn came_from(origin: &Origin) -> Option<&PeerId> {
     match origin {
         Origin::Peer(peer) => Some(peer),
         Origin::Own | Origin::Anyone => None,

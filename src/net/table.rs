@@ -13,7 +13,7 @@ mod members;
 
 use super::peer::{Announcement, Claim, Peer};
 use crate::node::ports::{PeerInfo, PeerState};
-use crate::primitives::{PeerAddress, Txid, UnixTime};
+use crate::primitives::{PeerAddress, PeerId, Txid, UnixTime};
 use crate::wire::Handshake;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -92,8 +92,8 @@ pub struct Candidate {
 /// A peer as it was when a task for it was handed out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Where it is called.
-    pub address: PeerAddress,
+    /// Who it is.
+    pub id: PeerId,
     serial: u64,
     suspect: bool,
 }
@@ -129,7 +129,7 @@ pub enum Outcome {
 /// All peers, and what is to be done.
 #[derive(Debug)]
 pub struct Table {
-    peers: BTreeMap<PeerAddress, Peer>,
+    peers: BTreeMap<PeerId, Peer>,
     candidates: VecDeque<Candidate>,
     removed: VecDeque<PeerAddress>,
     /// Addresses that are not called back before a moment.
@@ -142,7 +142,7 @@ pub struct Table {
     /// Lifted while a person waits for every peer to be asked.
     pub suspect_calls_max: usize,
     /// Served last; the next one after it is served first.
-    cursor: Option<PeerAddress>,
+    cursor: Option<PeerId>,
     serials: u64,
     random: u64,
     exchange_every: Duration,
@@ -172,38 +172,43 @@ impl Table {
         self.exchange_every = every;
     }
 
-    /// All peers in the order of their addresses.
+    /// All peers, those with an address first, in the order of these.
     pub fn peers(&self) -> impl Iterator<Item = &Peer> {
         self.peers.values()
     }
 
     /// What others may know of the peers.
     pub fn infos(&self) -> Vec<PeerInfo> {
-        self.peers().map(Peer::info).collect()
+        self.peers().filter_map(Peer::info).collect()
+    }
+
+    /// The peer that is meant by `id`, which may be another of its addresses.
+    pub fn find(&self, id: &PeerId) -> Option<&Peer> {
+        self.peers.get(id).or_else(|| self.find_at(id.address()?))
     }
 
     /// The peer that is reached at `address`.
-    pub fn find(&self, address: &PeerAddress) -> Option<&Peer> {
-        self.peers.get(address).or_else(|| self.peers().find(|peer| peer.is_at(address)))
+    pub fn find_at(&self, address: &PeerAddress) -> Option<&Peer> {
+        self.peers().find(|peer| peer.is_at(address))
     }
 
-    fn find_mut(&mut self, address: &PeerAddress) -> Option<&mut Peer> {
-        let at = self.find(address)?.address.clone();
-        self.peers.get_mut(&at)
+    fn find_mut(&mut self, id: &PeerId) -> Option<&mut Peer> {
+        let id = self.find(id)?.id.clone();
+        self.peers.get_mut(&id)
     }
 
     /// The target's peer, unless it was removed meanwhile.
     fn target(&mut self, target: &Target) -> Option<&mut Peer> {
-        self.peers.get_mut(&target.address).filter(|peer| peer.serial == target.serial)
+        self.peers.get_mut(&target.id).filter(|peer| peer.serial == target.serial)
     }
 
     /// Asks every peer as soon as a worker is free; returns each with the number of its calls that
     /// have ended, and that went well, so far.
-    pub fn ask_all(&mut self, now: Duration) -> Vec<(PeerAddress, u64, u64)> {
+    pub fn ask_all(&mut self, now: Duration) -> Vec<(PeerId, u64, u64)> {
         for peer in self.peers.values_mut() {
             peer.due = now;
         }
-        self.peers().map(|peer| (peer.address.clone(), peer.ended, peer.answered)).collect()
+        self.peers().map(|peer| (peer.id.clone(), peer.ended, peer.answered)).collect()
     }
 
     /// As [`Self::ask_all`], but no peer more often than once a second.
@@ -213,9 +218,9 @@ impl Table {
         }
     }
 
-    /// Asks the peer at `address` soon, but not more often than once a second.
-    pub fn ask_soon(&mut self, address: &PeerAddress, now: Duration) {
-        if let Some(peer) = self.find_mut(address) {
+    /// Asks a peer soon, but not more often than once a second.
+    pub fn ask_soon(&mut self, id: &PeerId, now: Duration) {
+        if let Some(peer) = self.find_mut(id) {
             ask_soon(peer, now);
         }
     }
@@ -244,18 +249,18 @@ impl Table {
         wants: impl Fn(&Peer) -> bool,
         take: impl Fn(&mut Peer, Target) -> Option<Task>,
     ) -> Option<Task> {
-        let behind = |peer: &&Peer| self.cursor.as_ref().is_none_or(|last| peer.address > *last);
+        let behind = |peer: &&Peer| self.cursor.as_ref().is_none_or(|last| peer.id > *last);
         let ready = |peer: &&Peer| !peer.busy && wants(peer);
         let chosen = self
             .peers()
             .find(|peer| behind(peer) && ready(peer))
             .or_else(|| self.peers().find(ready))?
-            .address
+            .id
             .clone();
         self.cursor = Some(chosen.clone());
         let peer = self.peers.get_mut(&chosen)?;
         let suspect = !peer.is_connected();
-        let target = Target { address: chosen, serial: peer.serial, suspect };
+        let target = Target { id: chosen, serial: peer.serial, suspect };
         let task = take(peer, target)?;
         peer.busy = true;
         self.suspect_calls += usize::from(suspect);
@@ -322,7 +327,7 @@ impl Table {
     pub fn not_answered(&mut self, target: &Target, reason: String, now: Duration) {
         self.release(target);
         if self.note_end(target, now) {
-            self.fail(&target.address, reason, now);
+            self.fail(&target.id, reason, now);
         }
     }
 
@@ -340,7 +345,7 @@ impl Table {
     pub fn refused(&mut self, target: &Target, reason: String, now: Duration) {
         self.release(target);
         if self.note_end(target, now) {
-            self.refuse(&target.address, reason, now);
+            self.refuse(&target.id, reason, now);
         }
     }
 
@@ -374,7 +379,7 @@ impl Table {
                     Task::Exchange(_) | Task::Pull(_) | Task::CallBack(_) => {}
                 }
             }
-            Outcome::Failed(reason) => return self.fail(&target.address, reason, now),
+            Outcome::Failed(reason) => return self.fail(&target.id, reason, now),
         }
         if peer.outbox.overflowed && !peer.outbox.has_blocks() && !peer.outbox.has_transfers() {
             peer.outbox.overflowed = false;
@@ -383,9 +388,9 @@ impl Table {
     }
 
     /// A peer did not answer.
-    pub fn fail(&mut self, address: &PeerAddress, reason: String, now: Duration) {
+    pub fn fail(&mut self, id: &PeerId, reason: String, now: Duration) {
         let spread = self.spread(Duration::from_secs(1));
-        let Some(peer) = self.find_mut(address) else { return };
+        let Some(peer) = self.find_mut(id) else { return };
         if peer.state == PeerState::Refused && peer.due > now {
             return;
         }
@@ -401,22 +406,24 @@ impl Table {
 
     /// A peer has lied or is not one of ours. One that a person added stays in the list and is
     /// tried again after [`LIE_PAUSE`]; any other goes and stays away for as long.
-    pub fn refuse(&mut self, address: &PeerAddress, reason: String, now: Duration) {
-        let Some(peer) = self.find_mut(address) else { return };
+    pub fn refuse(&mut self, id: &PeerId, reason: String, now: Duration) {
+        let Some(peer) = self.find_mut(id) else { return };
         let until = now + LIE_PAUSE;
         (peer.state, peer.reason, peer.claim) = (PeerState::Refused, reason, None);
         (peer.due, peer.outbox) = (until, super::peer::Outbox::default());
         if !peer.manual {
-            let gone = peer.address.clone();
+            let gone = peer.id.clone();
             self.peers.remove(&gone);
-            push_bounded(&mut self.paused, (gone, until), PAUSED_MAX);
+            if let PeerId::At(address) = gone {
+                push_bounded(&mut self.paused, (address, until), PAUSED_MAX);
+            }
         }
     }
 
     /// Puts a transfer into every outbox but that of the peer it came from.
-    pub fn relay_transfer(&mut self, id: Txid, from: Option<&PeerAddress>) {
+    pub fn relay_transfer(&mut self, id: Txid, from: Option<&PeerId>) {
         for peer in self.peers.values_mut() {
-            let came_from = from.is_some_and(|from| peer.is_at(from));
+            let came_from = from.is_some_and(|from| peer.is(from));
             if !came_from && peer.state != PeerState::Refused {
                 peer.outbox.push_transfer(id);
             }
@@ -424,9 +431,9 @@ impl Table {
     }
 
     /// Puts a block into the outbox of every peer that may lack it.
-    pub fn relay_block(&mut self, block: &Arc<Announcement>, from: Option<&PeerAddress>) {
+    pub fn relay_block(&mut self, block: &Arc<Announcement>, from: Option<&PeerId>) {
         for peer in self.peers.values_mut() {
-            let came_from = from.is_some_and(|from| peer.is_at(from));
+            let came_from = from.is_some_and(|from| peer.is(from));
             let has_better = peer.claim.is_some_and(|claim| claim.work >= block.work);
             if !came_from && !has_better && peer.is_connected() {
                 peer.outbox.push_block(block.clone());

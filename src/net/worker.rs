@@ -8,7 +8,7 @@ use super::table::{Candidate, Outcome, Target, Task};
 use super::{Network, TICK, lock, times};
 use crate::node::ports::PeerError;
 use crate::node::{NodeError, NodeHandle, Origin};
-use crate::primitives::{BlockHash, PeerAddress, Txid, Work};
+use crate::primitives::{BlockHash, PeerAddress, PeerId, Txid, Work};
 use crate::wire::{Handshake, transfer_to_json};
 use std::sync::PoisonError;
 
@@ -73,21 +73,21 @@ impl Network {
         }
     }
 
-    /// Shakes hands with the node at `address`. `None` when the network was stopped meanwhile.
-    pub(super) fn meet(&self, address: &PeerAddress, quick: bool) -> Option<Result<Greeted, Met>> {
+    /// Shakes hands with a node. `None` when the network was stopped meanwhile.
+    pub(super) fn meet(&self, peer: &PeerId, quick: bool) -> Option<Result<Greeted, Met>> {
         let ours = self.handshake(&self.node()?);
-        let answer = self.asker().handshake(address, &ours.to_json(), quick);
+        let answer = self.asker().handshake(peer, &ours.to_json(), quick);
         if self.is_over() {
             return None;
         }
         Some(match answer {
-            Ok(theirs) => match self.judge(&theirs, || address.to_string()) {
+            Ok(theirs) => match self.judge(&theirs, || peer.to_string()) {
                 Ok(()) => Ok(Greeted { theirs, told: ours.work }),
                 Err(error) => Err(Met::Refused(error)),
             },
             Err(AskError::Busy(_)) => Err(Met::Busy),
             Err(AskError::Refused { status: 409, code, message }) => {
-                Err(Met::Refused(self.refusal(address, &code, message)))
+                Err(Met::Refused(self.refusal(peer, &code, message)))
             }
             Err(error @ (AskError::Call(_) | AskError::Refused { .. } | AskError::Shape(_))) => {
                 Err(Met::Failed(error.to_string()))
@@ -96,8 +96,8 @@ impl Network {
     }
 
     /// What a node means that refuses us.
-    fn refusal(&self, address: &PeerAddress, code: &str, reason: String) -> PeerError {
-        let node = address.to_string();
+    fn refusal(&self, peer: &PeerId, code: &str, reason: String) -> PeerError {
+        let node = peer.to_string();
         let words = reason.split(|c: char| !c.is_ascii_alphanumeric());
         let mut chains = words.filter_map(|word| word.parse::<BlockHash>().ok());
         let theirs = chains.find(|chain| *chain != self.chain_id);
@@ -111,7 +111,7 @@ impl Network {
     }
 
     fn exchange(&self, target: &Target) {
-        let Some(met) = self.meet(&target.address, false) else { return };
+        let Some(met) = self.meet(&target.id, false) else { return };
         let Some(node) = self.node() else { return };
         let times = times(&node);
         let mut table = self.table();
@@ -119,10 +119,10 @@ impl Network {
             Ok(greeted) => {
                 let is_new_run = table.answered(target, &greeted.theirs, times);
                 drop(table);
-                if is_new_run {
-                    self.merge_twin(&target.address, greeted.theirs.instance);
+                if let Some(address) = target.id.address().filter(|_| is_new_run) {
+                    self.merge_twin(address, greeted.theirs.instance);
                 }
-                self.compare(&node, &target.address, &greeted);
+                self.compare(&node, &target.id, &greeted);
             }
             Err(Met::Busy) => table.busy(target, times.monotonic),
             Err(Met::Failed(reason)) => table.not_answered(target, reason, times.monotonic),
@@ -136,7 +136,8 @@ impl Network {
     /// Calls a node back that came to us, and takes it in if it is where it says.
     fn call_back(&self, candidate: &Candidate) {
         // A stranger has to answer as quickly as if a person waited: others wait for the place.
-        let Some(met) = self.meet(&candidate.address, true) else { return };
+        let id = PeerId::from(candidate.address.clone());
+        let Some(met) = self.meet(&id, true) else { return };
         let Some(node) = self.node() else { return };
         let greeted = met.ok();
         let theirs = greeted.as_ref().map(|greeted| &greeted.theirs);
@@ -153,7 +154,7 @@ impl Network {
             self.save();
         }
         if let Some(greeted) = greeted {
-            self.compare(&node, &candidate.address, &greeted);
+            self.compare(&node, &id, &greeted);
         }
     }
 
@@ -178,7 +179,7 @@ impl Network {
 
     /// Who is behind? If it is us, we sync; if the other has not heard of our latest tip, because
     /// that came in between and before it was a peer, it is told at once.
-    fn compare(&self, node: &NodeHandle, address: &PeerAddress, greeted: &Greeted) {
+    fn compare(&self, node: &NodeHandle, peer: &PeerId, greeted: &Greeted) {
         self.sync_if_behind(node, &greeted.theirs);
         let now = node.now().monotonic;
         let view = node.view();
@@ -187,10 +188,10 @@ impl Network {
         if theirs.work <= view.chain.tip().total_work
             || known.is_some_and(|known| known.total_work >= theirs.work)
         {
-            self.table().believe(address);
+            self.table().believe(peer);
         }
         if view.chain.tip().total_work > greeted.told {
-            self.table().ask_again(address, now);
+            self.table().ask_again(peer, now);
         }
     }
 
@@ -203,10 +204,10 @@ impl Network {
     /// 201: it has it. 200: it lacks what is before it and fetches that by itself. 409: it is old
     /// there or invalid. In both, comparing tips tells who has to move.
     fn send_block(&self, target: &Target, block: &Announcement) -> Outcome {
-        match self.asker().tell(&target.address, &Call::Block(&block.text)) {
+        match self.asker().tell(&target.id, &Call::Block(&block.text)) {
             Ok(201) => {
                 let Announcement { hash, height, work, .. } = *block;
-                self.table().has_block(&target.address, Claim { height, tip: hash, work });
+                self.table().has_block(&target.id, Claim { height, tip: hash, work });
                 Outcome::Done
             }
             Ok(_) => Outcome::Compare,
@@ -222,7 +223,7 @@ impl Network {
             Some(transfer_to_json(pending.transfer(), self.prefix))
         });
         let Some(text) = text else { return Outcome::Done };
-        match self.asker().tell(&target.address, &Call::Transfer(&text)) {
+        match self.asker().tell(&target.id, &Call::Transfer(&text)) {
             Ok(_) => Outcome::Done,
             Err(error) => failed(error),
         }
@@ -230,7 +231,7 @@ impl Network {
 
     /// Takes over the open transactions that we lack.
     fn pull(&self, target: &Target) -> Outcome {
-        let transfers = match self.asker().pool(&target.address) {
+        let transfers = match self.asker().pool(&target.id) {
             Ok(transfers) => transfers,
             // A pool too large to look at heals by relay and by blocks.
             Err(AskError::Call(super::client::CallError::TooLong(_))) => return Outcome::Done,
@@ -241,9 +242,9 @@ impl Network {
             if node.view().chain.pool().get(&transfer.id()).is_some() {
                 continue;
             }
-            match node.submit_transfer(transfer, Origin::Peer(target.address.clone())) {
+            match node.submit_transfer(transfer, Origin::Peer(target.id.clone())) {
                 Err(error) if blame(&error) == Blame::Lie => {
-                    self.accuse(&target.address, &error);
+                    self.accuse(&target.id, &error);
                     return Outcome::Done;
                 }
                 Err(NodeError::Busy | NodeError::Stopping) => return Outcome::Done,
@@ -254,11 +255,11 @@ impl Network {
     }
 
     /// A peer has lied: it is left alone for a while.
-    pub(super) fn accuse(&self, address: &PeerAddress, error: &dyn std::fmt::Display) {
+    pub(super) fn accuse(&self, peer: &PeerId, error: &dyn std::fmt::Display) {
         let Some(node) = self.node() else { return };
-        log::warn!("{address} sent what no honest node sends, and is refused for a while: {error}");
+        log::warn!("{peer} sent what no honest node sends, and is refused for a while: {error}");
         let reason = format!("it sent what no honest node sends: {error}");
-        lock(&self.table).refuse(address, reason, node.now().monotonic);
+        lock(&self.table).refuse(peer, reason, node.now().monotonic);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::error::NodeError;
 use crate::chain::accept::Accepted;
 use crate::consensus::check::{CheckedBlock, CheckedTransfer};
-use crate::primitives::{Header, Height, PeerAddress, PublicKey};
+use crate::primitives::{Header, Height, PeerId, PublicKey};
 use crate::wire::SendRequest;
 use crossbeam_channel::Sender;
 use std::path::PathBuf;
@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 pub enum Origin {
     /// This node made it.
     Own,
-    /// A peer, by the address it can be reached at.
-    Peer(PeerAddress),
+    /// A peer.
+    Peer(PeerId),
     /// Someone who cannot be told from others.
     Anyone,
 }

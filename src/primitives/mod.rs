@@ -13,6 +13,7 @@ pub mod keys;
 #[cfg(test)]
 mod keys_tests;
 pub mod peer_address;
+pub mod peer_id;
 pub mod pow;
 pub mod text;
 pub mod transaction;
@@ -25,6 +26,7 @@ pub use body_ref::BodyRef;
 pub use hash::{BlockHash, Hash256, Txid};
 pub use keys::{AddressPrefix, PublicKey, Signature};
 pub use peer_address::PeerAddress;
+pub use peer_id::{LinkId, PeerId};
 pub use pow::{CompactTarget, Target, U256, Work};
 pub use text::{Memo, Tag};
 pub use transaction::{Coinbase, Expiry, Transaction, Transfer};

@@ -31,7 +31,7 @@ pub fn broadcast_block(api: &Api, request: &Request) -> Answer {
     let BlockAnnouncement { block, from } = BlockAnnouncement::from_json(text, api.prefix())?;
     let hash = block.hash();
     let from = from.and_then(|reach| known_sender(api, request.client.ip(), &reach));
-    let origin = from.clone().map_or(Origin::Anyone, Origin::Peer);
+    let origin = from.clone().map_or(Origin::Anyone, |from| Origin::Peer(from.into()));
     let (status, message) = match api.node.submit_block(block, origin) {
         Ok(Accepted::Best(_)) => (201, "Block added."),
         Ok(Accepted::Known) => (201, "The block is already known."),

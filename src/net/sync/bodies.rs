@@ -8,7 +8,7 @@ use crate::net::ask::AskError;
 use crate::net::blame::{Blame, blame};
 use crate::net::{FETCHERS, Network, TICK};
 use crate::node::{NodeError, NodeHandle, Origin};
-use crate::primitives::{Block, BlockHash, PeerAddress};
+use crate::primitives::{Block, BlockHash, PeerId};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub struct Fetch {
 /// What came of it.
 struct Fetched {
     call: u64,
-    peer: PeerAddress,
+    peer: PeerId,
     blocks: Result<Vec<CheckedBlock>, Fault>,
 }
 
@@ -177,10 +177,10 @@ impl Network {
         if blame(error) == Blame::Nobody {
             return;
         }
-        let places: BTreeMap<PeerAddress, usize> = self
+        let places: BTreeMap<PeerId, usize> = self
             .table()
             .peers()
-            .filter_map(|peer| Some((peer.address.clone(), download.place_of(&peer.claim?.tip)?)))
+            .filter_map(|peer| Some((peer.id.clone(), download.place_of(&peer.claim?.tip)?)))
             .collect();
         let bad_place = download.place_of(bad);
         for (peer, place) in places {

@@ -6,7 +6,7 @@
 
 use crate::chain::headers::HeaderNode;
 use crate::consensus::check::CheckedBlock;
-use crate::primitives::{BlockHash, PeerAddress};
+use crate::primitives::{BlockHash, PeerId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub struct Order {
     /// Tells the call from others.
     pub call: u64,
     /// Who is asked.
-    pub peer: PeerAddress,
+    pub peer: PeerId,
     /// For what.
     pub hashes: Vec<BlockHash>,
 }
@@ -48,7 +48,7 @@ pub struct Order {
 enum Slot {
     Wanted,
     Asked { call: u64, since: Duration },
-    Here { block: CheckedBlock, peer: PeerAddress },
+    Here { block: CheckedBlock, peer: PeerId },
     Done,
 }
 
@@ -60,16 +60,16 @@ pub struct Download {
     next: usize,
     held_bytes: usize,
     /// Calls under way.
-    calls: BTreeMap<u64, PeerAddress>,
+    calls: BTreeMap<u64, PeerId>,
     calls_made: u64,
     /// Peers that have given something.
-    useful: BTreeSet<PeerAddress>,
+    useful: BTreeSet<PeerId>,
     /// Peers that were busy: how often, and until when they rest.
-    resting: BTreeMap<PeerAddress, (u32, Duration)>,
+    resting: BTreeMap<PeerId, (u32, Duration)>,
     /// Peers that are of no use for this branch.
-    useless: BTreeSet<PeerAddress>,
+    useless: BTreeSet<PeerId>,
     /// Peers that held the others up: they are asked when nobody else is there.
-    slow: BTreeSet<PeerAddress>,
+    slow: BTreeSet<PeerId>,
 }
 
 impl Download {
@@ -106,13 +106,13 @@ impl Download {
     }
 
     /// Peers that gave nothing.
-    pub fn useless(&self) -> &BTreeSet<PeerAddress> {
+    pub fn useless(&self) -> &BTreeSet<PeerId> {
         &self.useless
     }
 
     /// Chooses whom of `sources` to ask next, and for what. Slow ones come last.
-    pub fn assign(&mut self, sources: &[PeerAddress], now: Duration) -> Option<Order> {
-        let free = |peer: &&PeerAddress| self.is_free(peer, now);
+    pub fn assign(&mut self, sources: &[PeerId], now: Duration) -> Option<Order> {
+        let free = |peer: &&PeerId| self.is_free(peer, now);
         let quick = sources.iter().find(|peer| free(peer) && !self.slow.contains(peer));
         let peer = quick.or_else(|| sources.iter().find(free))?.clone();
         let run = self.wanted_run();
@@ -129,7 +129,7 @@ impl Download {
         Some(Order { call, peer, hashes })
     }
 
-    fn is_free(&self, peer: &PeerAddress, now: Duration) -> bool {
+    fn is_free(&self, peer: &PeerId, now: Duration) -> bool {
         let calls = self.calls.values().filter(|busy| *busy == peer).count();
         let max = if self.useful.contains(peer) { CALLS_OF_ONE_MAX } else { 1 };
         let rests = self.resting.get(peer).is_some_and(|(_, until)| *until > now);
@@ -200,7 +200,7 @@ impl Download {
     }
 
     /// The bodies that are here without a gap, with who gave them; they count as done.
-    pub fn take_ready(&mut self) -> Vec<(CheckedBlock, PeerAddress)> {
+    pub fn take_ready(&mut self) -> Vec<(CheckedBlock, PeerId)> {
         let mut ready = Vec::new();
         while let Some(slot) = self.slots.get_mut(self.next) {
             match std::mem::replace(slot, Slot::Done) {

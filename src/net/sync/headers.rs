@@ -7,7 +7,7 @@ use crate::net::ask::AskError;
 use crate::net::blame::{Blame, blame};
 use crate::net::peer::Claim;
 use crate::node::{NodeError, NodeHandle};
-use crate::primitives::{Header, PeerAddress};
+use crate::primitives::{Header, PeerId};
 use crate::wire::HEADERS_MAX;
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ impl Network {
     }
 
     /// Fetches the headers of one peer's best chain that we lack.
-    fn fetch_headers_of(&self, peer: &PeerAddress, claim: &Claim) -> bool {
+    fn fetch_headers_of(&self, peer: &PeerId, claim: &Claim) -> bool {
         let (mut last, mut given) = (None::<Arc<HeaderNode>>, 0);
         loop {
             let Some(node) = self.node() else { return false };
@@ -109,7 +109,7 @@ impl Network {
     }
 
     /// Hands an answer of headers to the owner.
-    fn take_headers(&self, node: &NodeHandle, peer: &PeerAddress, answer: Vec<Header>) -> Step {
+    fn take_headers(&self, node: &NodeHandle, peer: &PeerId, answer: Vec<Header>) -> Step {
         let full = answer.len() >= HEADERS_MAX;
         let Some(last) = answer.last().map(Header::hash) else {
             let view = node.view();
@@ -136,7 +136,7 @@ impl Network {
         }
     }
 
-    fn judge_headers(&self, peer: &PeerAddress, error: &NodeError) {
+    fn judge_headers(&self, peer: &PeerId, error: &NodeError) {
         match blame(error) {
             Blame::Lie => self.accuse(peer, error),
             Blame::Nobody => log::info!("headers of {peer} are not taken: {error}"),
@@ -144,7 +144,7 @@ impl Network {
     }
 
     /// A peer does not answer; it is tried again later.
-    pub(super) fn let_down(&self, peer: &PeerAddress, reason: String) {
+    pub(super) fn let_down(&self, peer: &PeerId, reason: String) {
         let Some(node) = self.node() else { return };
         log::info!("{peer} is passed over for now: {reason}");
         self.table().fail(peer, reason, node.now().monotonic);

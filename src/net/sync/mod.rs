@@ -13,7 +13,7 @@ pub(super) use self::bodies::Fetch;
 use super::{Network, TICK, lock};
 use crate::chain::headers::HeaderNode;
 use crate::node::NodeHandle;
-use crate::primitives::{BlockHash, PeerAddress};
+use crate::primitives::{BlockHash, PeerId};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -54,11 +54,11 @@ struct Withheld {
     tip: BlockHash,
     until: Duration,
     /// Who was asked.
-    asked: BTreeSet<PeerAddress>,
+    asked: BTreeSet<PeerId>,
 }
 
 impl Withheld {
-    fn have_asked(&self, sources: &[PeerAddress]) -> bool {
+    fn have_asked(&self, sources: &[PeerId]) -> bool {
         sources.iter().all(|peer| self.asked.contains(peer))
     }
 }
@@ -116,7 +116,7 @@ impl SyncGate {
         self.changed.notify_all();
     }
 
-    fn withhold(&self, tip: BlockHash, asked: BTreeSet<PeerAddress>, now: Duration) {
+    fn withhold(&self, tip: BlockHash, asked: BTreeSet<PeerId>, now: Duration) {
         let mut state = lock(&self.state);
         state.withheld.retain(|withheld| withheld.tip != tip);
         if state.withheld.len() >= WITHHELD_MAX {
@@ -126,7 +126,7 @@ impl SyncGate {
     }
 
     /// Whether none of `sources` is to be asked for the bodies up to `tip` just now.
-    fn is_withheld(&self, tip: &BlockHash, sources: &[PeerAddress], now: Duration) -> bool {
+    fn is_withheld(&self, tip: &BlockHash, sources: &[PeerId], now: Duration) -> bool {
         let state = lock(&self.state);
         let withheld = state.withheld.iter().find(|withheld| withheld.tip == *tip);
         withheld.is_some_and(|withheld| withheld.until > now && withheld.have_asked(sources))
@@ -134,7 +134,7 @@ impl SyncGate {
 
     /// Whether the bodies up to `tip` were asked of `sources` in vain, however long ago: they are
     /// asked again, but nobody waits for it.
-    fn is_given_up(&self, tip: &BlockHash, sources: &[PeerAddress]) -> bool {
+    fn is_given_up(&self, tip: &BlockHash, sources: &[PeerId]) -> bool {
         let state = lock(&self.state);
         let withheld = state.withheld.iter().find(|withheld| withheld.tip == *tip);
         withheld.is_some_and(|withheld| withheld.have_asked(sources))
@@ -199,13 +199,13 @@ impl Network {
             .any(|peer| peer.claim.is_some_and(|claim| unknown(&claim.tip)));
         // A stranger that comes and withholds the same again is not waited for.
         let of_persons = table.credible_claims(own).filter(|peer| peer.manual);
-        let sources: Vec<_> = of_persons.map(|peer| peer.address.clone()).collect();
+        let sources: Vec<_> = of_persons.map(|peer| peer.id.clone()).collect();
         drop(table);
         nobody_ahead && headers.heavier_tips().all(|tip| self.sync.is_given_up(&tip.hash, &sources))
     }
 
     /// The peers that say they have more than we.
-    fn sources(&self, node: &NodeHandle) -> Vec<PeerAddress> {
+    fn sources(&self, node: &NodeHandle) -> Vec<PeerId> {
         let claims = self.table().claiming_more(node.view().chain.tip().total_work);
         claims.into_iter().map(|(peer, _)| peer).collect()
     }

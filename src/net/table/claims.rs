@@ -6,7 +6,7 @@
 
 use super::{BUSY_PAUSE, Table, welcome};
 use crate::net::peer::{Claim, Peer};
-use crate::primitives::{PeerAddress, Work};
+use crate::primitives::{PeerId, Work};
 use std::time::Duration;
 
 /// What is said of a peer that is not believed.
@@ -14,8 +14,8 @@ pub(super) const NOT_SHOWN: &str = "it claims more work than its headers show";
 
 impl Table {
     /// A peer has our block now, or says so.
-    pub fn has_block(&mut self, address: &PeerAddress, claim: Claim) {
-        if let Some(peer) = self.find_mut(address)
+    pub fn has_block(&mut self, id: &PeerId, claim: Claim) {
+        if let Some(peer) = self.find_mut(id)
             && peer.claim.is_some_and(|known| known.work < claim.work)
         {
             peer.claim = Some(claim);
@@ -23,8 +23,8 @@ impl Table {
     }
 
     /// What a peer has shown of its chain so far is less than it said.
-    pub fn disprove(&mut self, address: &PeerAddress, shown: Claim) {
-        if let Some(peer) = self.find_mut(address)
+    pub fn disprove(&mut self, id: &PeerId, shown: Claim) {
+        if let Some(peer) = self.find_mut(id)
             && peer.claim.is_some_and(|claim| claim.work > shown.work)
         {
             peer.claim = Some(shown);
@@ -32,19 +32,19 @@ impl Table {
     }
 
     /// The headers of a peer were seen to their end: they bear out what it says, or they do not.
-    pub fn judge_claim(&mut self, address: &PeerAddress, shown: Claim, now: Duration) {
-        let Some(peer) = self.find_mut(address) else { return };
+    pub fn judge_claim(&mut self, id: &PeerId, shown: Claim, now: Duration) {
+        let Some(peer) = self.find_mut(id) else { return };
         if peer.claim.is_some_and(|claim| claim.work > shown.work) {
             peer.claim = Some(shown);
-            self.not_shown(address, now);
+            self.not_shown(id, now);
         } else {
-            self.believe(address);
+            self.believe(id);
         }
     }
 
     /// A peer has shown all that it claims.
-    pub fn believe(&mut self, address: &PeerAddress) {
-        let Some(peer) = self.find_mut(address) else { return };
+    pub fn believe(&mut self, id: &PeerId) {
+        let Some(peer) = self.find_mut(id) else { return };
         peer.unbacked = 0;
         if std::mem::take(&mut peer.on_trial) {
             welcome(peer);
@@ -52,8 +52,8 @@ impl Table {
     }
 
     /// A peer was asked for its headers and did not answer: one reason more to doubt what it says.
-    pub fn doubt(&mut self, address: &PeerAddress) {
-        if let Some(peer) = self.find_mut(address) {
+    pub fn doubt(&mut self, id: &PeerId) {
+        if let Some(peer) = self.find_mut(id) {
             peer.unbacked = peer.unbacked.saturating_add(1);
             peer.on_trial = false;
         }
@@ -61,11 +61,11 @@ impl Table {
 
     /// As [`Self::doubt`], for one that answers: it is asked again soon, and after a few times it
     /// counts as one that does not answer.
-    pub fn not_shown(&mut self, address: &PeerAddress, now: Duration) {
-        self.doubt(address);
-        let Some(peer) = self.find_mut(address) else { return };
+    pub fn not_shown(&mut self, id: &PeerId, now: Duration) {
+        self.doubt(id);
+        let Some(peer) = self.find_mut(id) else { return };
         if peer.is_doubted() {
-            self.fail(address, NOT_SHOWN.to_owned(), now);
+            self.fail(id, NOT_SHOWN.to_owned(), now);
         } else {
             peer.due = peer.due.min(now + 2 * BUSY_PAUSE);
         }
@@ -79,13 +79,13 @@ impl Table {
 
     /// Peers that say they have more than `work`: first those that are believed most, and of these
     /// the one that says the most.
-    pub fn claiming_more(&self, work: Work) -> Vec<(PeerAddress, Claim)> {
+    pub fn claiming_more(&self, work: Work) -> Vec<(PeerId, Claim)> {
         let claiming = self.peers().filter(|peer| peer.claims_more_than(work));
         let mut claims: Vec<_> = claiming
-            .filter_map(|peer| Some((peer.unbacked, peer.address.clone(), peer.claim?)))
+            .filter_map(|peer| Some((peer.unbacked, peer.id.clone(), peer.claim?)))
             .collect();
         claims.sort_by_key(|(unbacked, _, claim)| (*unbacked, std::cmp::Reverse(claim.work)));
-        claims.into_iter().map(|(_, address, claim)| (address, claim)).collect()
+        claims.into_iter().map(|(_, id, claim)| (id, claim)).collect()
     }
 
     /// What those say to have beyond `work` whose word counts for now: a person added them, or they

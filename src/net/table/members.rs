@@ -6,7 +6,7 @@ use super::{
 };
 use crate::net::peer::Peer;
 use crate::node::ports::PeerState;
-use crate::primitives::{PeerAddress, UnixTime};
+use crate::primitives::{PeerAddress, PeerId, UnixTime};
 use crate::wire::{Handshake, PeerRecord};
 use std::time::Duration;
 
@@ -20,24 +20,26 @@ impl Table {
     pub fn add_manual(&mut self, address: &PeerAddress) {
         self.removed.retain(|removed| removed != address);
         self.paused.retain(|(paused, _)| paused != address);
-        match self.find_mut(address) {
+        let id = PeerId::from(address.clone());
+        match self.find_mut(&id) {
             Some(known) => (known.manual, known.unbacked) = (true, 0),
-            None => self.insert(Peer::new(address.clone(), 0, true)),
+            None => self.insert(Peer::new(id, 0, true)),
         }
     }
 
     fn insert(&mut self, mut peer: Peer) {
         self.serials += 1;
         peer.serial = self.serials;
-        self.peers.insert(peer.address.clone(), peer);
+        self.peers.insert(peer.id.clone(), peer);
     }
 
     /// Removes the peer at `address` and keeps it away, whatever it says, until it is added again.
     pub fn remove(&mut self, address: &PeerAddress) {
-        let known = self.find(address).map(|peer| peer.address.clone());
+        let known = self.find_at(address).map(|peer| peer.id.clone());
         if let Some(known) = &known {
             self.peers.remove(known);
         }
+        let known = known.and_then(|known| known.address().cloned());
         self.candidates.retain(|candidate| candidate.address != *address);
         for gone in known.into_iter().chain([address.clone()]) {
             if !self.removed.contains(&gone) {
@@ -52,7 +54,7 @@ impl Table {
     pub fn heard_of(&mut self, candidate: Candidate, is_news: bool, now: Duration) {
         let is_same = |peer: &&Peer| peer.instance == Some(candidate.instance);
         let by_instance = self.peers.values().find(is_same);
-        let known = by_instance.or_else(|| self.find(&candidate.address)).map(|peer| &peer.address);
+        let known = by_instance.or_else(|| self.find_at(&candidate.address)).map(|peer| &peer.id);
         match known.cloned() {
             Some(known) => {
                 let peer = self.peers.get_mut(&known).expect("just found");
@@ -61,7 +63,7 @@ impl Table {
                     ask_soon(peer, now);
                 }
                 let is_other_run = peer.instance != Some(candidate.instance);
-                if peer.address != candidate.address
+                if peer.id.address() != Some(&candidate.address)
                     && (is_other_run || !peer.is_at(&candidate.address))
                 {
                     self.consider(candidate, now);
@@ -90,24 +92,24 @@ impl Table {
     }
 
     /// A learned peer that has not answered for long.
-    fn most_missed(&self, now: Duration) -> Option<PeerAddress> {
+    fn most_missed(&self, now: Duration) -> Option<PeerId> {
         let missed = self.peers().filter(|peer| !peer.manual && !peer.busy);
         let since = |peer: &&Peer| peer.failing_since.filter(|since| now - *since > MISSED_FOR);
-        let oldest = missed.filter_map(|peer| Some((since(&peer)?, &peer.address))).min();
-        oldest.map(|(_, address)| address.clone())
+        let oldest = missed.filter_map(|peer| Some((since(&peer)?, &peer.id))).min();
+        oldest.map(|(_, id)| id.clone())
     }
 
     /// A handshake was answered by a node of our chain. True if it is another run than before,
     /// so that it may turn out to be a peer that is in the list under another spelling.
     pub fn answered(&mut self, target: &Target, theirs: &Handshake, times: Times) -> bool {
         self.release(target);
-        self.target(target).is_some() && self.introduce(&target.address, theirs, times)
+        self.target(target).is_some() && self.introduce(&target.id, theirs, times)
     }
 
-    /// As [`Self::answered`], for the peer at `address` that answered outside of any task.
-    pub fn introduce(&mut self, address: &PeerAddress, theirs: &Handshake, times: Times) -> bool {
+    /// As [`Self::answered`], for a peer that answered outside of any task.
+    pub fn introduce(&mut self, id: &PeerId, theirs: &Handshake, times: Times) -> bool {
         let wait = self.spread(self.exchange_every);
-        let Some(peer) = self.find_mut(address) else { return false };
+        let Some(peer) = self.find_mut(id) else { return false };
         let is_new_run = peer.instance != Some(theirs.instance);
         meet(peer, theirs, times);
         peer.due = times.monotonic + wait;
@@ -118,33 +120,35 @@ impl Table {
     /// instances are public, and anyone can answer with another's.
     pub fn twins(&self, address: &PeerAddress, instance: u64) -> Vec<PeerAddress> {
         let twins = self.peers().filter(|peer| peer.instance == Some(instance));
-        twins.filter(|peer| peer.address != *address).map(|peer| peer.address.clone()).collect()
+        let addresses = twins.filter_map(|peer| peer.id.address());
+        addresses.filter(|twin| *twin != address).cloned().collect()
     }
 
     /// Makes one peer of two whose addresses are spellings of the same place; one that a person
     /// added stays. Returns the address that is kept.
     pub fn merge(&mut self, address: &PeerAddress, twin: &PeerAddress) -> Option<PeerAddress> {
-        let (one, other) = (self.peers.get(address)?, self.peers.get(twin)?);
+        let ids = (PeerId::from(address.clone()), PeerId::from(twin.clone()));
+        let (one, other) = (self.peers.get(&ids.0)?, self.peers.get(&ids.1)?);
         let manual = one.manual || other.manual;
         let is_first = one.manual && !other.manual;
-        let (keep, drop) = if is_first { (address, twin) } else { (twin, address) };
-        self.peers.remove(drop);
-        let kept = self.peers.get_mut(keep)?;
-        kept.add_alias(drop.clone());
+        let (keep, drop) = if is_first { (ids.0, ids.1) } else { (ids.1, ids.0) };
+        self.peers.remove(&drop);
+        let kept = self.peers.get_mut(&keep)?;
+        kept.add_alias(drop.address()?.clone());
         kept.manual = manual;
-        Some(keep.clone())
+        keep.address().cloned()
     }
 
     /// `alias` was seen to be another spelling of the address of a peer.
     pub fn add_alias(&mut self, address: &PeerAddress, alias: PeerAddress) {
-        if let Some(peer) = self.find_mut(address) {
+        if let Some(peer) = self.find_mut(&address.clone().into()) {
             peer.add_alias(alias);
         }
     }
 
     /// Our tip has changed while a peer was told of the one before: it is told again.
-    pub fn ask_again(&mut self, address: &PeerAddress, now: Duration) {
-        if let Some(peer) = self.find_mut(address).filter(|peer| peer.is_connected()) {
+    pub fn ask_again(&mut self, id: &PeerId, now: Duration) {
+        if let Some(peer) = self.find_mut(id).filter(|peer| peer.is_connected()) {
             peer.due = now;
         }
     }
@@ -165,7 +169,8 @@ impl Table {
         if candidate.instance != theirs.instance || self.removed.contains(address) {
             return false;
         }
-        if self.peers.contains_key(address) || !self.has_learned_room(times.monotonic) {
+        let id = PeerId::from(address.clone());
+        if self.peers.contains_key(&id) || !self.has_learned_room(times.monotonic) {
             return false;
         }
         // Whoever answers here is another node than the peer that once had this address too.
@@ -176,7 +181,7 @@ impl Table {
         {
             self.peers.remove(&missed);
         }
-        let mut peer = Peer::new(address.clone(), 0, false);
+        let mut peer = Peer::new(id, 0, false);
         meet(&mut peer, theirs, times);
         peer.due = times.monotonic + self.spread(self.exchange_every);
         self.insert(peer);
@@ -185,11 +190,13 @@ impl Table {
 
     /// What is to be remembered over a restart.
     pub fn records(&self) -> Vec<PeerRecord> {
-        let peers = self.peers().map(|peer| PeerRecord {
-            node: peer.address.clone(),
-            manual: peer.manual,
-            removed: false,
-            last_seen: peer.last_seen.unwrap_or_default(),
+        let peers = self.peers().filter_map(|peer| {
+            Some(PeerRecord {
+                node: peer.id.address()?.clone(),
+                manual: peer.manual,
+                removed: false,
+                last_seen: peer.last_seen.unwrap_or_default(),
+            })
         });
         let removed = self.removed.iter().map(|node| PeerRecord {
             node: node.clone(),
@@ -204,8 +211,8 @@ impl Table {
     pub fn restore(&mut self, record: PeerRecord) {
         if record.removed {
             push_bounded(&mut self.removed, record.node, REMOVED_MAX);
-        } else if self.has_room() && self.find(&record.node).is_none() {
-            let mut peer = Peer::new(record.node, 0, record.manual);
+        } else if self.has_room() && self.find_at(&record.node).is_none() {
+            let mut peer = Peer::new(record.node.into(), 0, record.manual);
             peer.last_seen = (record.last_seen != UnixTime(0)).then_some(record.last_seen);
             self.insert(peer);
         }

@@ -220,7 +220,7 @@ fn take_block(network: &Network, node: &NodeHandle, text: &str) -> Reply {
         Reach::Node(node) => Some(node),
         Reach::Port(port) => PeerAddress::from_ip(LOCAL, port),
     });
-    let origin = from.clone().map_or(Origin::Anyone, Origin::Peer);
+    let origin = from.clone().map_or(Origin::Anyone, |from| Origin::Peer(from.into()));
     match node.submit_block(block, origin) {
         Ok(_) => reply(201, "{}"),
         Err(error) if error.code() == "unknown-parent" => {

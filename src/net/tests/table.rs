@@ -3,7 +3,7 @@
 use crate::net::peer::OUTBOX_TRANSFERS_MAX;
 use crate::net::table::{Candidate, LEARNED_MAX, Outcome, PEERS_MAX, Table, Task, Times};
 use crate::node::ports::PeerState;
-use crate::primitives::{BlockHash, Height, PeerAddress, Txid, UnixTime, Work};
+use crate::primitives::{BlockHash, Height, PeerAddress, PeerId, Txid, UnixTime, Work};
 use crate::wire::{Handshake, PEER_VERSION};
 use std::time::Duration;
 
@@ -11,6 +11,10 @@ const EVERY: Duration = Duration::from_secs(10);
 
 fn at(port: u16) -> PeerAddress {
     format!("127.0.0.1:{port}").parse().unwrap()
+}
+
+fn id(port: u16) -> PeerId {
+    at(port).into()
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -45,7 +49,7 @@ fn connected(ports: std::ops::Range<u16>) -> Table {
     let mut table = Table::new(1, EVERY);
     for port in ports {
         table.add_manual(&at(port));
-        table.introduce(&at(port), &handshake(port.into()), times(seconds(0)));
+        table.introduce(&id(port), &handshake(port.into()), times(seconds(0)));
     }
     // What follows a first meeting.
     while let Ok(task) = table.next(seconds(0)) {
@@ -86,9 +90,9 @@ fn one_call_at_a_time_goes_to_a_peer_and_all_have_their_turn() {
 #[test]
 fn nothing_goes_back_to_where_it_came_from() {
     let mut table = connected(1..3);
-    table.relay_transfer(txid(1), Some(&at(1)));
+    table.relay_transfer(txid(1), Some(&id(1)));
     let Ok(Task::Transfer(target, _)) = table.next(seconds(1)) else { panic!("a transfer waits") };
-    assert_eq!(target.address, at(2));
+    assert_eq!(target.id, id(2));
     assert!(table.next(seconds(1)).is_err());
 }
 
@@ -119,8 +123,8 @@ fn pauses_double_up_to_ten_minutes_and_end_with_an_answer() {
     table.answered(&target, &handshake(1), times(now));
     assert_eq!(table.peers().next().unwrap().state, PeerState::Connected);
     // One that is missed is tried every few seconds for some time.
-    table.fail(&at(1), "no".to_owned(), now);
-    (0..5).for_each(|_| table.fail(&at(1), "no".to_owned(), now));
+    table.fail(&id(1), "no".to_owned(), now);
+    (0..5).for_each(|_| table.fail(&id(1), "no".to_owned(), now));
     assert!(table.peers().next().unwrap().due - now <= seconds(10));
 }
 
@@ -146,14 +150,14 @@ fn strangers_do_not_keep_a_peer_from_being_tried() {
         table.heard_of(candidate, false, seconds(1));
     }
     let first = [table.next(seconds(1)), table.next(seconds(1))];
-    assert!(matches!(&first[0], Ok(Task::Exchange(target)) if target.address == at(1)));
+    assert!(matches!(&first[0], Ok(Task::Exchange(target)) if target.id == id(1)));
     assert!(matches!(first[1], Ok(Task::CallBack(_))));
     // The stranger stays silent: the other place goes round among the peers.
     let Ok(Task::Exchange(target)) = &first[0] else { unreachable!() };
     table.not_answered(target, "no".to_owned(), seconds(1));
     for port in 2..=3 {
         let Ok(Task::Exchange(target)) = table.next(seconds(1)) else { panic!("a peer is due") };
-        assert_eq!(target.address, at(port));
+        assert_eq!(target.id, id(port));
         assert!(table.next(seconds(1)).is_err());
         table.not_answered(&target, "no".to_owned(), seconds(1));
     }
