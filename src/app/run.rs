@@ -134,9 +134,10 @@ fn start_net(
         node: node.clone(),
         events,
         client: Box::new(HttpClient::new()),
-        file: dir.peers(),
+        file: dir.peers().as_path().into(),
         peers: settings.node.peers.clone(),
         reach: reach_of(address.ip(), address.port()),
+        instance: getrandom::u64().context("the operating system gives no randomness")?,
     };
     Ok(Network::start(opening, spawner).context("cannot start the peer network")?)
 }

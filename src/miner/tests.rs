@@ -68,7 +68,7 @@ impl Fixture {
             clock,
             extra_nonce: AtomicU64::new(1 << 60),
             owner: Some(thread::spawn(move || owner.run().unwrap())),
-            _lock: opened.lock,
+            _lock: opened.lock.unwrap(),
             _dir: dir,
         }
     }

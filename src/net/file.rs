@@ -2,21 +2,21 @@
 //! nothing. Rewritten as a whole when the list changes; lost, it costs nothing but the list.
 
 use crate::storage::StoreError;
-use crate::storage::files::{PRIVATE_MODE, read_small, write_atomically};
+use crate::storage::disk::DiskFile;
+use crate::storage::files::PRIVATE_MODE;
 use crate::wire::PeerRecord;
-use std::path::{Path, PathBuf};
 
 /// Bytes of the longest file that is read: all peers and all that were removed, with the longest
 /// names, fill a third of it.
 const FILE_BYTES_MAX: u64 = 512 << 10;
 
 /// The file of peers.
-pub struct PeersFile(PathBuf);
+pub struct PeersFile(DiskFile);
 
 impl PeersFile {
-    /// The file at `path`, which need not be there.
-    pub fn at(path: &Path) -> Self {
-        Self(path.to_path_buf())
+    /// The list in `file`, which need not be there.
+    pub fn new(file: DiskFile) -> Self {
+        Self(file)
     }
 
     /// What the file says; lines that say nothing are left out, and the log tells of them.
@@ -24,14 +24,14 @@ impl PeersFile {
     /// # Errors
     /// If there is something at its place that is not such a file.
     pub fn load(&self) -> Result<Vec<PeerRecord>, StoreError> {
-        let bytes = read_small(&self.0, FILE_BYTES_MAX)?.unwrap_or_default();
+        let bytes = self.0.read_small(FILE_BYTES_MAX)?.unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         let mut records = Vec::new();
         for (number, line) in text.lines().enumerate() {
             match PeerRecord::from_json(line) {
                 Ok(record) => records.push(record),
                 Err(error) => {
-                    log::warn!("{}: line {}: {error}", self.0.display(), number + 1);
+                    log::warn!("{}: line {}: {error}", self.0.path().display(), number + 1);
                 }
             }
         }
@@ -44,6 +44,6 @@ impl PeersFile {
     /// If it could not be written; the old one is then still there.
     pub fn save(&self, records: &[PeerRecord]) -> Result<(), StoreError> {
         let lines: String = records.iter().map(|record| record.to_json() + "\n").collect();
-        write_atomically(&self.0, lines.as_bytes(), PRIVATE_MODE)
+        self.0.replace(lines.as_bytes(), PRIVATE_MODE)
     }
 }

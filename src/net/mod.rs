@@ -49,11 +49,11 @@ use crate::node::ports::PeerError;
 use crate::node::{Event, NodeHandle};
 use crate::primitives::{AddressPrefix, BlockHash, PeerAddress};
 use crate::runtime::{EndOnPanic, Spawner};
+use crate::storage::disk::DiskFile;
 use crate::wire::{Handshake, PEER_VERSION, Reach};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -91,11 +91,13 @@ pub struct Opening {
     /// How peers are called.
     pub client: Box<dyn PeerClient>,
     /// Where the list of peers is kept.
-    pub file: PathBuf,
+    pub file: DiskFile,
     /// Peers to join that the file may not know: of the settings.
     pub peers: Vec<PeerAddress>,
     /// How this node can be reached; `None` if it cannot.
     pub reach: Option<Reach>,
+    /// A random number that tells this run from all others.
+    pub instance: u64,
 }
 
 /// The running peer network; implements [`crate::node::ports::PeerControl`].
@@ -151,12 +153,11 @@ impl Network {
     /// Reads the list of peers and starts the threads.
     ///
     /// # Errors
-    /// If the system has no random numbers or no threads. A list that cannot be read is logged, and
+    /// If the system has no threads. A list that cannot be read is logged, and
     /// the network starts without it.
     pub fn start(opening: Opening, spawner: &Spawner) -> io::Result<Arc<Self>> {
-        let Opening { node, events, client, file, peers, reach } = opening;
-        let instance = getrandom::u64().map_err(io::Error::other)?;
-        let file = PeersFile::at(&file);
+        let Opening { node, events, client, file, peers, reach, instance } = opening;
+        let file = PeersFile::new(file);
         let mut table = Table::new(instance, exchange_every(&node));
         match file.load() {
             Ok(records) => records.into_iter().for_each(|record| table.restore(record)),

@@ -6,6 +6,7 @@
 use super::bodies::parse_body;
 use super::command::{BlockOutcome, Command, CreatedWallet, Origin, Reply, TransferOutcome};
 use super::error::NodeError;
+use super::inline::Inline;
 use super::view::View;
 use crate::chain::accept::{AcceptError, Accepted, Now};
 use crate::consensus::check::{
@@ -34,6 +35,8 @@ const QUEUE_WAIT_MAX: Duration = Duration::from_secs(5);
 pub struct NodeHandle {
     pub(super) commands: Sender<Command>,
     pub(super) shared: Arc<Shared>,
+    /// The owner, where it has no thread.
+    pub(super) inline: Option<Arc<Inline>>,
 }
 
 /// What the owner and all handles share.
@@ -43,8 +46,8 @@ pub(super) struct Shared {
     pub(super) params: Arc<ChainParams>,
     pub(super) chain_id: BlockHash,
     pub(super) clock: Box<dyn Fn() -> Now + Send + Sync>,
-    /// Checks signatures; never rayon's global pool, which any library may fill.
-    pub(super) verify: rayon::ThreadPool,
+    /// Checks signatures.
+    pub(super) verify: Arc<rayon::ThreadPool>,
 }
 
 impl NodeHandle {
@@ -155,10 +158,7 @@ impl NodeHandle {
                 self.send_command(|reply| Command::Block { block, origin, reply })
             })
             .collect();
-        let wait = |sent: Result<Receiver<Result<_, _>>, _>| {
-            sent.and_then(|answer| answer.recv().map_err(|_| NodeError::Stopping)?)
-        };
-        sent.into_iter().map(wait).collect()
+        sent.into_iter().map(|sent| self.wait(&sent?)).collect()
     }
 
     /// Judges all of a block that needs no chain. Transfers of the pool are not verified again.
@@ -232,7 +232,15 @@ impl NodeHandle {
     }
 
     fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, NodeError> {
-        self.send_command(command)?.recv().map_err(|_| NodeError::Stopping)?
+        self.wait(&self.send_command(command)?)
+    }
+
+    /// Waits for the reply to a command; where the owner has no thread, by running its turn.
+    fn wait<T>(&self, answer: &Receiver<Result<T, NodeError>>) -> Result<T, NodeError> {
+        if let Some(inline) = &self.inline {
+            while answer.is_empty() && inline.turn() {}
+        }
+        answer.recv().map_err(|_| NodeError::Stopping)?
     }
 
     /// Sends a command; the reply comes on what is returned.
@@ -240,6 +248,9 @@ impl NodeHandle {
         &self,
         command: impl FnOnce(Reply<T>) -> Command,
     ) -> Result<Receiver<Result<T, NodeError>>, NodeError> {
+        if let Some(inline) = self.inline.as_ref().filter(|_| self.commands.is_full()) {
+            inline.turn();
+        }
         let (reply, answer) = bounded(1);
         self.commands.send_timeout(command(reply), QUEUE_WAIT_MAX).map_err(
             |error| match error {

@@ -11,12 +11,13 @@ use crate::chain::accept::{AcceptError, Now};
 use crate::consensus::check::{CheckedBlock, Signatures, check_block, check_transfer};
 use crate::consensus::params::{ChainParams, ParamsError};
 use crate::primitives::{BlockHash, BodyRef, UnixTime};
+use crate::storage::disk::{Disk, DiskFile, FileSystem};
 use crate::storage::files::DataDir;
 use crate::storage::journal::{Bounds, Journal};
 use crate::storage::lock::ProcessLock;
 use crate::storage::text::{Replayed, TextStore};
 use crate::storage::{BlockReader, BlockStore, StoreError, StoredBlock};
-use crate::wallet::Wallet;
+use crate::wallet::{KeyError, Wallet, random_bytes};
 use crate::wire::block_from_json;
 use crate::wire::transfer_from_json;
 use arc_swap::ArcSwap;
@@ -26,6 +27,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
 
 /// A transfer's line in the journal is shorter than this: 64 bytes of memo may be escaped sixfold.
 const JOURNAL_LINE_MAX: usize = 2_048;
@@ -69,6 +71,30 @@ pub struct Opening {
     pub listeners: usize,
 }
 
+/// Auxiliary random bytes for signatures.
+pub type Aux = Box<dyn FnMut() -> Result<Zeroizing<[u8; 32]>, KeyError> + Send>;
+
+/// What a node has of the machine it runs on; a simulation gives it something else.
+pub struct Machine {
+    /// Where its files are.
+    pub disk: Arc<dyn Disk>,
+    /// The threads that check signatures; never rayon's global pool, which any library may fill.
+    pub verify: Arc<rayon::ThreadPool>,
+    /// Randomness for the wallet's signatures.
+    pub aux: Aux,
+}
+
+impl Machine {
+    /// The machine this process runs on.
+    ///
+    /// # Errors
+    /// If it has no threads to give.
+    pub fn here() -> Result<Self, OpenError> {
+        let verify = Arc::new(verify_pool()?);
+        Ok(Self { disk: Arc::new(FileSystem), verify, aux: Box::new(random_bytes) })
+    }
+}
+
 /// A node that is ready to run.
 pub struct Opened {
     /// The owner, to be run in a thread of its own.
@@ -79,8 +105,8 @@ pub struct Opened {
     pub events: Vec<Receiver<Event>>,
     /// What was found in the block file.
     pub replayed: Replayed,
-    /// Held for as long as the node runs.
-    pub lock: ProcessLock,
+    /// Held for as long as the node runs; none on a disk that no other process sees.
+    pub lock: Option<ProcessLock>,
 }
 
 /// Opens the node whose files are in `opening.data_dir`, creating what is missing.
@@ -93,15 +119,28 @@ pub fn open(opening: Opening) -> Result<Opened, OpenError> {
     opening.params.check()?;
     let data_dir = DataDir::open(&opening.data_dir, opening.port)?;
     let lock = ProcessLock::take(&data_dir.lock())?;
-    let wallet = wallet_file::load(&data_dir)?;
+    let opened = open_on(opening, Machine::here()?)?;
+    Ok(Opened { lock: Some(lock), ..opened })
+}
+
+/// As [`open`], on a machine whose disk nobody else uses, and without a lock.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_on(opening: Opening, machine: Machine) -> Result<Opened, OpenError> {
+    opening.params.check()?;
+    let Machine { disk, verify, aux } = machine;
+    let data_dir = DataDir { dir: opening.data_dir, port: opening.port };
+    let wallet_file = DiskFile::on(&disk, data_dir.wallet());
+    let wallet = wallet_file::load(&wallet_file)?;
     let params = Arc::new(opening.params);
     let mut replay = Replay::new(Chain::new(params.clone(), opening.pool_bytes_max));
     let chain_id = replay.chain.chain_id();
-    let opened =
-        TextStore::open(&data_dir.blockchain(), &chain_id, &mut |block| replay.take(&block))?;
+    let blocks = DiskFile::on(&disk, data_dir.blockchain());
+    let opened = TextStore::open_on(&blocks, &chain_id, &mut |block| replay.take(&block))?;
     let mut chain = replay.finish();
     let now = (opening.clock)();
-    let journal = load_pool(&data_dir, &mut chain, now)?;
+    let journal = load_pool(DiskFile::on(&disk, data_dir.mempool()), &mut chain, now)?;
     let (commands, received) = bounded(COMMANDS_MAX);
     let mut listeners = Listeners::default();
     let events = (0..opening.listeners).map(|_| listeners.add()).collect();
@@ -113,7 +152,7 @@ pub fn open(opening: Opening) -> Result<Opened, OpenError> {
         params,
         chain_id,
         clock: opening.clock,
-        verify: verify_pool()?,
+        verify,
     });
     let owner = Owner {
         commands: received,
@@ -121,13 +160,14 @@ pub fn open(opening: Opening) -> Result<Opened, OpenError> {
         listeners,
         store: Box::new(opened.store),
         journal,
-        data_dir,
+        wallet_file,
+        aux,
         wallet,
         future: Vec::new(),
         sent: SentRequests::default(),
     };
-    let handle = NodeHandle { commands, shared };
-    Ok(Opened { owner, handle, events, replayed: opened.replayed, lock })
+    let handle = NodeHandle { commands, shared, inline: None };
+    Ok(Opened { owner, handle, events, replayed: opened.replayed, lock: None })
 }
 
 /// The pool that checks signatures; every core, because a block is waited for.
@@ -135,10 +175,10 @@ pub(super) fn verify_pool() -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildE
     rayon::ThreadPoolBuilder::new().thread_name(|index| format!("verify-{index}")).build()
 }
 
-fn load_pool(data_dir: &DataDir, chain: &mut Chain, now: Now) -> Result<Journal, StoreError> {
+fn load_pool(file: DiskFile, chain: &mut Chain, now: Now) -> Result<Journal, StoreError> {
     let bounds = Bounds { entry_bytes_max: JOURNAL_LINE_MAX, entries_max: JOURNAL_LINES_MAX };
     let (prefix, chain_id) = (chain.params().prefix, chain.chain_id());
-    let loaded = Journal::open(&data_dir.mempool(), bounds, &mut |line| {
+    let loaded = Journal::open_on(file, bounds, &mut |line| {
         let transfer = transfer_from_json(line, prefix).ok();
         let checked = transfer.and_then(|transfer| check_transfer(transfer, &chain_id).ok());
         if let Some(checked) = checked {

@@ -5,6 +5,7 @@ use super::command::{Command, CreatedWallet, Origin, Reply, TransferOutcome};
 use super::error::NodeError;
 use super::events::{Event, Listeners};
 use super::handle::Shared;
+use super::open::Aux;
 use super::view::View;
 use super::wallet_file;
 use crate::chain::accept::{AcceptError, Accepted, Now, TipChange};
@@ -12,7 +13,7 @@ use crate::chain::pool::Admitted;
 use crate::consensus::check::{CheckedBlock, CheckedTransfer, check_transfer};
 use crate::consensus::connect::HeaderError;
 use crate::primitives::{BlockHash, Header, Height, PublicKey, Txid, UnixTime};
-use crate::storage::files::DataDir;
+use crate::storage::disk::DiskFile;
 use crate::storage::journal::Journal;
 use crate::storage::{BlockStore, StoreError};
 use crate::wallet::{UnsignedTransfer, Wallet};
@@ -48,7 +49,8 @@ pub struct Owner {
     pub(super) listeners: Listeners,
     pub(super) store: Box<dyn BlockStore>,
     pub(super) journal: Journal,
-    pub(super) data_dir: DataDir,
+    pub(super) wallet_file: DiskFile,
+    pub(super) aux: Aux,
     pub(super) wallet: Option<Wallet>,
     pub(super) future: Vec<(UnixTime, CheckedBlock, Origin)>,
     pub(super) sent: SentRequests,
@@ -142,7 +144,7 @@ impl Owner {
     }
 
     /// One turn: the command that came, and those that wait behind it.
-    fn turn(&mut self, first: Option<Command>) -> Result<(), Arc<StoreError>> {
+    pub(super) fn turn(&mut self, first: Option<Command>) -> Result<(), Arc<StoreError>> {
         let mut turn = Turn {
             next: View::clone(&self.shared.view.load()),
             now: (self.shared.clock)(),
@@ -330,26 +332,27 @@ impl Owner {
         Ok(transfer)
     }
 
-    fn sign(&self, turn: &Turn, request: &SendRequest) -> Result<CheckedTransfer, NodeError> {
+    fn sign(&mut self, turn: &Turn, request: &SendRequest) -> Result<CheckedTransfer, NodeError> {
         let wallet = self.wallet.as_ref().ok_or(NodeError::NoWallet)?;
         let (chain, sender) = (&turn.next.chain, wallet.public_key());
         let nonce = chain.pool().next_nonce(&sender, chain.account(&sender));
         let SendRequest { recipient, amount, fee, expiry, .. } = *request;
         let memo = request.memo.clone();
         let unsigned = UnsignedTransfer { recipient, amount, fee, nonce, expiry, memo };
-        let transfer = wallet.sign(unsigned, &self.shared.chain_id)?;
+        let aux = (self.aux)()?;
+        let transfer = wallet.sign_with(unsigned, &self.shared.chain_id, &aux);
         Ok(check_transfer(transfer, &self.shared.chain_id)?)
     }
 
     fn create_wallet(&mut self, turn: &mut Turn) -> Result<CreatedWallet, NodeError> {
-        let created = wallet_file::create(&self.data_dir, u64::from(turn.now.unix.0))?;
+        let created = wallet_file::create(&self.wallet_file, u64::from(turn.now.unix.0))?;
         let (public_key, secret_hex) = (created.wallet.public_key(), created.wallet.secret_hex());
         self.use_wallet(turn, created.wallet);
         Ok(CreatedWallet { public_key, secret_hex, kept: created.kept })
     }
 
     fn load_wallet(&mut self, turn: &mut Turn) -> Result<PublicKey, NodeError> {
-        let wallet = wallet_file::load(&self.data_dir)?.ok_or(NodeError::NoWalletFile)?;
+        let wallet = wallet_file::load(&self.wallet_file)?.ok_or(NodeError::NoWalletFile)?;
         let public_key = wallet.public_key();
         self.use_wallet(turn, wallet);
         Ok(public_key)

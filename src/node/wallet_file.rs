@@ -5,7 +5,8 @@
 //! flushed, before its key is known to anyone.
 
 use crate::storage::StoreError;
-use crate::storage::files::{self, DataDir, PRIVATE_MODE};
+use crate::storage::disk::DiskFile;
+use crate::storage::files::PRIVATE_MODE;
 use crate::wallet::{KeyError, Wallet, WalletFileError};
 use std::path::PathBuf;
 
@@ -48,32 +49,32 @@ pub struct Created {
     pub kept: Option<PathBuf>,
 }
 
-/// Loads the wallet of a node; `None` if it has no wallet file.
+/// Loads the wallet in `file`; `None` if there is no such file.
 ///
 /// # Errors
 /// A file that is no plain file, that others have any right to, or that holds no wallet.
-pub fn load(dir: &DataDir) -> Result<Option<Wallet>, WalletError> {
-    let file = dir.wallet();
-    let Some(text) = files::read_private(&file)? else { return Ok(None) };
+pub fn load(file: &DiskFile) -> Result<Option<Wallet>, WalletError> {
+    let Some(text) = file.read_private()? else { return Ok(None) };
+    let file = file.path().to_path_buf();
     Wallet::parse(&text).map(Some).map_err(|why| WalletError::Content { file, why })
 }
 
-/// Creates a wallet and its file. Whatever lies in its place is kept under a name that carries the
+/// Creates a wallet and its `file`. Whatever lies in its place is kept under a name that carries the
 /// time, `unix_seconds` (UTC).
 ///
 /// # Errors
 /// No randomness or a failing disk. The wallet before it is then still in its place.
-pub fn create(dir: &DataDir, unix_seconds: u64) -> Result<Created, WalletError> {
+pub fn create(file: &DiskFile, unix_seconds: u64) -> Result<Created, WalletError> {
     let wallet = Wallet::create()?;
-    let file = dir.wallet();
-    let kept = files::set_aside(&file, unix_seconds)?;
-    files::write_atomically(&file, wallet.to_text().as_bytes(), PRIVATE_MODE)?;
+    let kept = file.set_aside(unix_seconds)?;
+    file.replace(wallet.to_text().as_bytes(), PRIVATE_MODE)?;
     Ok(Created { wallet, kept })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::files::{self, DataDir};
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
@@ -93,11 +94,19 @@ mod tests {
         }
 
         fn create(&self) -> Created {
-            create(&self.dir, NOW).unwrap()
+            create(&self.file(), NOW).unwrap()
+        }
+
+        fn file(&self) -> DiskFile {
+            self.dir.wallet().as_path().into()
+        }
+
+        fn load(&self) -> Result<Option<Wallet>, WalletError> {
+            load(&self.file())
         }
 
         fn load_code(&self) -> &'static str {
-            load(&self.dir).unwrap_err().code()
+            self.load().unwrap_err().code()
         }
 
         /// The names of all files, sorted.
@@ -113,7 +122,7 @@ mod tests {
     #[test]
     fn a_created_wallet_is_loaded_from_a_private_file_with_the_two_keys() {
         let world = World::new();
-        assert!(load(&world.dir).unwrap().is_none());
+        assert!(world.load().unwrap().is_none());
         let Created { wallet, kept } = world.create();
         assert_eq!(kept, None);
         assert_eq!(world.names(), ["wallet-5000.txt"]);
@@ -122,7 +131,7 @@ mod tests {
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, 0o600);
         let expected = format!("{}\n{}\n", wallet.public_key(), *wallet.secret_hex());
         assert_eq!(fs::read_to_string(&file).unwrap(), expected);
-        let loaded = load(&world.dir).unwrap().unwrap();
+        let loaded = world.load().unwrap().unwrap();
         assert_eq!(loaded.public_key(), wallet.public_key());
     }
 
@@ -157,7 +166,7 @@ mod tests {
         }
         for mode in [0o600, 0o400] {
             fs::set_permissions(world.dir.wallet(), Permissions::from_mode(mode)).unwrap();
-            assert!(load(&world.dir).unwrap().is_some(), "{mode:o}");
+            assert!(world.load().unwrap().is_some(), "{mode:o}");
         }
     }
 
@@ -174,7 +183,7 @@ mod tests {
         let Created { wallet, kept } = world.create();
         assert!(kept.unwrap().is_symlink());
         assert_eq!(fs::read(&target).unwrap(), before);
-        assert_eq!(load(&world.dir).unwrap().unwrap().public_key(), wallet.public_key());
+        assert_eq!(world.load().unwrap().unwrap().public_key(), wallet.public_key());
 
         fs::remove_file(world.dir.wallet()).unwrap();
         fs::create_dir(world.dir.wallet()).unwrap();
@@ -188,7 +197,7 @@ mod tests {
         let damaged = format!("{}\n{}\n", "0".repeat(64), *secret);
         files::write_atomically(&world.dir.wallet(), damaged.as_bytes(), PRIVATE_MODE).unwrap();
 
-        let error = load(&world.dir).unwrap_err();
+        let error = world.load().unwrap_err();
         assert_eq!(error.code(), "wallet-file-keys-differ");
         let shown = format!("{error} {error:?}");
         assert!(shown.contains("wallet-5000.txt") && !shown.contains(secret.as_str()), "{shown}");
@@ -203,8 +212,8 @@ mod tests {
         let old = world.create().wallet;
         // In the place of the temporary file, where even root cannot write a file.
         fs::create_dir(world.home.path().join("wallet-5000.new.txt")).unwrap();
-        create(&world.dir, NOW).unwrap_err();
-        let loaded = load(&world.dir).unwrap().unwrap();
+        create(&world.file(), NOW).unwrap_err();
+        let loaded = world.load().unwrap().unwrap();
         assert_eq!(loaded.public_key(), old.public_key());
     }
 }

@@ -13,17 +13,32 @@ use std::sync::{Arc, OnceLock};
 
 use super::StoreError;
 
-/// The few things a log needs of a file; tests put failing files in its place.
+/// The few things a log needs of a file; tests and simulations put failing files in its place.
 pub trait Medium: Send + Sync {
     /// Reads some bytes at `offset`; 0 at the end.
+    ///
+    /// # Errors
+    /// What the system says.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all bytes at `offset`, or fails having written some of them.
+    ///
+    /// # Errors
+    /// What the system says.
     fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
     /// Flushes content and, where it grew, length.
+    ///
+    /// # Errors
+    /// What the system says.
     fn sync_data(&self) -> io::Result<()>;
     /// Flushes content and everything known about the file.
+    ///
+    /// # Errors
+    /// What the system says.
     fn sync_all(&self) -> io::Result<()>;
     /// Cuts or extends the file.
+    ///
+    /// # Errors
+    /// What the system says.
     fn set_len(&self, len: u64) -> io::Result<()>;
 }
 

@@ -17,11 +17,13 @@
 //! | [`text`] | `blockchain-<PORT>.txt`: append-only, one block a line |
 //! | [`journal`] | `mempool-<PORT>.txt` and its like: rebuilt if lost |
 //! | [`files`] | names, atomic replacement, private files |
+//! | [`disk`] | where the files lie: the file system, or what stands in for it |
 //! | [`lock`] | one process per data directory and port |
 //! | `lines` | the checksummed line that both logs share |
 //! | `append` | write, flush and cutting back, shared by both logs |
 
 mod append;
+pub mod disk;
 mod error;
 pub mod files;
 pub mod journal;
@@ -34,6 +36,7 @@ pub mod text;
 use std::io;
 use std::sync::Arc;
 
+pub use append::Medium;
 pub use error::StoreError;
 
 use crate::primitives::BodyRef;

@@ -11,7 +11,7 @@ mod secret;
 
 pub use dev::dev_accounts;
 pub use file::WalletFileError;
-pub use secret::{KeyError, SecretKey};
+pub use secret::{KeyError, SecretKey, random_bytes};
 
 use crate::primitives::{Amount, BlockHash, Expiry, Hash256, Memo, PublicKey, Signature, Transfer};
 use zeroize::Zeroizing;
@@ -69,6 +69,16 @@ impl Wallet {
         unsigned: UnsignedTransfer,
         chain_id: &BlockHash,
     ) -> Result<Transfer, KeyError> {
+        Ok(self.sign_with(unsigned, chain_id, &*random_bytes()?))
+    }
+
+    /// As [`Wallet::sign`], with these auxiliary random bytes.
+    pub fn sign_with(
+        &self,
+        unsigned: UnsignedTransfer,
+        chain_id: &BlockHash,
+        aux: &[u8; 32],
+    ) -> Transfer {
         let UnsignedTransfer { recipient, amount, fee, nonce, expiry, memo } = unsigned;
         let mut transfer = Transfer {
             sender: self.public_key,
@@ -81,8 +91,8 @@ impl Wallet {
             signature: Signature::from_bytes([0; 64]),
         };
         let message = Hash256::from_bytes(transfer.signing_hash(chain_id));
-        transfer.signature = self.secret.sign(&message)?;
-        Ok(transfer)
+        transfer.signature = self.secret.sign_with(&message, aux);
+        transfer
     }
 
     /// The secret key as 64 hex digits, for the one answer that creates the wallet and for an

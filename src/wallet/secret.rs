@@ -67,8 +67,12 @@ impl SecretKey {
     /// # Errors
     /// [`KeyError::Randomness`].
     pub fn sign(&self, message: &Hash256) -> Result<Signature, KeyError> {
-        let aux = random_bytes()?;
-        Ok(self.sign_with_aux(message.as_bytes(), &aux))
+        Ok(self.sign_with(message, &*random_bytes()?))
+    }
+
+    /// As [`SecretKey::sign`], with these auxiliary bytes: equal calls give equal signatures.
+    pub fn sign_with(&self, message: &Hash256, aux: &[u8; 32]) -> Signature {
+        self.sign_with_aux(message.as_bytes(), aux)
     }
 
     /// The key as 64 lower-case hex digits, wiped when dropped.
@@ -104,7 +108,11 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-fn random_bytes() -> Result<Zeroizing<[u8; 32]>, KeyError> {
+/// Fresh bytes from the operating system, wiped when dropped.
+///
+/// # Errors
+/// [`KeyError::Randomness`].
+pub fn random_bytes() -> Result<Zeroizing<[u8; 32]>, KeyError> {
     let mut bytes = Zeroizing::new([0; 32]);
     getrandom::fill(bytes.as_mut_slice()).map_err(KeyError::Randomness)?;
     Ok(bytes)

@@ -268,13 +268,14 @@ impl TestNode {
             node: handle.clone(),
             events: events.remove(0),
             client: Box::new(FakeClient { world: world.clone(), port }),
-            file: dir.path().join(format!("peers-{port}.txt")),
+            file: dir.path().join(format!("peers-{port}.txt")).as_path().into(),
             peers: Vec::new(),
             reach: Some(Reach::Port(BASE + port)),
+            instance: getrandom::u64().unwrap(),
         };
         let network = Network::start(opening, &spawner).unwrap();
         world.serve(&address(port), Server::Node(network.clone(), handle.clone()));
-        Self { port, node: handle, network, spawner, dir, _lock: lock }
+        Self { port, node: handle, network, spawner, dir, _lock: lock.unwrap() }
     }
 
     /// Stops the node; its files stay.

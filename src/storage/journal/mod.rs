@@ -13,12 +13,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::append::{Appender, Log};
+use super::disk::DiskFile;
 use super::lines::{self, Lines, Piece};
 use super::{StoreError, files};
 
@@ -39,7 +38,7 @@ pub struct Bounds {
 
 /// An open journal: one owner writes, nobody reads until the next start.
 pub struct Journal {
-    path: PathBuf,
+    file: DiskFile,
     out: Appender,
     bounds: Bounds,
     stored: u64,
@@ -67,10 +66,20 @@ impl Journal {
         bounds: Bounds,
         each: &mut dyn FnMut(&str),
     ) -> Result<Loaded, StoreError> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let file = files::open_plain(path, options.mode(files::PRIVATE_MODE))?;
-        let log = Log::new(Box::new(file), path, 0);
+        Self::open_on(path.into(), bounds, each)
+    }
+
+    /// As [`Journal::open`], on any disk.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open_on(
+        file: DiskFile,
+        bounds: Bounds,
+        each: &mut dyn FnMut(&str),
+    ) -> Result<Loaded, StoreError> {
+        let path = file.path();
+        let log = Log::new(file.open_log(files::PRIVATE_MODE)?, path, 0);
         let found =
             load(&log, bounds, each).map_err(|cause| StoreError::from_io(path, "read", cause))?;
         if found.dropped > 0 {
@@ -79,15 +88,7 @@ impl Journal {
         }
         let mut out = Appender::new(log);
         out.resume_at(found.good_end)?;
-        files::sync_directory_of(path)?;
-        let journal = Self {
-            path: path.to_path_buf(),
-            out,
-            bounds,
-            stored: found.kept,
-            staged: 0,
-            batch: Vec::new(),
-        };
+        let journal = Self { file, out, bounds, stored: found.kept, staged: 0, batch: Vec::new() };
         let dropped = found.dropped;
         Ok(Loaded { journal, dropped })
     }
@@ -109,7 +110,7 @@ impl Journal {
     pub fn stage(&mut self, entry: &str) -> Result<(), StoreError> {
         if self.stored + self.staged >= self.bounds.entries_max {
             let why = format!("it is full with {} entries", self.bounds.entries_max);
-            return Err(StoreError::refused(&self.path, why));
+            return Err(StoreError::refused(self.file.path(), why));
         }
         self.check(entry)?;
         push(&mut self.batch, entry);
@@ -168,18 +169,18 @@ impl Journal {
             }
             Ok(())
         };
-        let replaced = files::replace_with(&self.path, files::PRIVATE_MODE, &mut fill);
+        let replaced = self.file.replace_with(files::PRIVATE_MODE, &mut fill);
         if let Some(error) = refused {
             return Err(error);
         }
-        let file: File = match replaced {
-            Ok(file) => file,
+        let medium = match replaced {
+            Ok(medium) => medium,
             Err(error) => {
                 self.out.log().give_up_if_fatal(&error);
                 return Err(error);
             }
         };
-        self.out = Appender::new(Log::new(Box::new(file), &self.path, bytes));
+        self.out = Appender::new(Log::new(medium, self.file.path(), bytes));
         self.stored = count;
         Ok(())
     }
@@ -188,11 +189,11 @@ impl Journal {
         let max = self.bounds.entry_bytes_max;
         if entry.len() > max {
             let why = format!("an entry of {} bytes, the longest is {max}", entry.len());
-            return Err(StoreError::refused(&self.path, why));
+            return Err(StoreError::refused(self.file.path(), why));
         }
         if entry.contains('\n') {
             let why = "an entry with a line break in it";
-            return Err(StoreError::refused(&self.path, why));
+            return Err(StoreError::refused(self.file.path(), why));
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
+use std::path::PathBuf;
 
 const BOUNDS: Bounds = Bounds { entry_bytes_max: 100, entries_max: 10 };
 

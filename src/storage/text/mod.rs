@@ -55,7 +55,6 @@ mod tests;
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -63,6 +62,7 @@ pub use record::FORMAT;
 
 use self::record::{AFTER_PAYLOAD, PAYLOAD_AT, Place};
 use super::append::{Appender, Log};
+use super::disk::DiskFile;
 use super::{BlockReader, BlockStore, CopyError, Replay, StoreError, files, lines};
 use crate::primitives::BlockHash;
 use crate::primitives::BodyRef;
@@ -137,13 +137,20 @@ impl TextStore {
         genesis: &BlockHash,
         each: &mut Replay<'_>,
     ) -> Result<Opened, StoreError> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let file = files::open_plain(path, options.mode(files::PUBLIC_MODE))?;
-        let log = Log::new(Box::new(file), path, 0);
-        let opened = Self::from_log(log, genesis, each)?;
-        files::sync_directory_of(path)?;
-        Ok(opened)
+        Self::open_on(&path.into(), genesis, each)
+    }
+
+    /// As [`TextStore::open`], on any disk.
+    ///
+    /// # Errors
+    /// As [`TextStore::open`].
+    pub fn open_on(
+        file: &DiskFile,
+        genesis: &BlockHash,
+        each: &mut Replay<'_>,
+    ) -> Result<Opened, StoreError> {
+        let log = Log::new(file.open_log(files::PUBLIC_MODE)?, file.path(), 0);
+        Self::from_log(log, genesis, each)
     }
 
     fn from_log(
