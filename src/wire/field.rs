@@ -3,6 +3,7 @@
 
 use super::error::{TOO_MANY, WireError, shown};
 use crate::primitives::hash::decode_hex;
+use crate::primitives::peer_address::Host;
 use crate::primitives::text::ShortText;
 use crate::primitives::{
     AddressPrefix, Amount, BlockHash, Hash256, PeerAddress, PublicKey, Txid, U256, Work,
@@ -223,6 +224,12 @@ impl<'a> Field<'a> {
     /// `host:port`.
     pub(super) fn node(self, field: &'static str) -> Result<PeerAddress, WireError> {
         let text = self.string(field, "host:port as a string")?;
+        text.parse().map_err(|source| WireError::Node { field, source })
+    }
+
+    /// A host without a port.
+    pub(super) fn host(self, field: &'static str) -> Result<Host, WireError> {
+        let text = self.string(field, "a host as a string")?;
         text.parse().map_err(|source| WireError::Node { field, source })
     }
 

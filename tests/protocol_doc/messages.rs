@@ -24,14 +24,14 @@ pub fn files(example: &Example) -> String {
     let chain = blockchain(example, dir.path());
     let transfer = transfer_to_json(&example.transfer, PREFIX);
     let node = "192.0.2.7:5000".parse().expect("host and port");
-    let record =
-        PeerRecord { node, manual: true, removed: false, last_seen: example.block.header.time };
+    let last_seen = example.block.header.time;
+    let record = PeerRecord { manual: true, last_seen, ..PeerRecord::new(node) };
 
     let wallet = example.accounts[0].to_text().to_string();
     [
         ("blockchain-5000.txt", chain),
         ("mempool-5000.txt", journal(dir.path(), &transfer)),
-        ("peers-5000.txt", journal(dir.path(), &record.to_json())),
+        ("peers-5000.txt", record.to_json() + "\n"),
         ("wallet-5000.txt", wallet),
     ]
     .map(|(name, text)| format!("`{name}`:\n{}", block("text", &text)))

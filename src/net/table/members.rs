@@ -192,18 +192,14 @@ impl Table {
     pub fn records(&self) -> Vec<PeerRecord> {
         let peers = self.peers().filter_map(|peer| {
             Some(PeerRecord {
-                node: peer.id.address()?.clone(),
                 manual: peer.manual,
-                removed: false,
                 last_seen: peer.last_seen.unwrap_or_default(),
+                ..PeerRecord::new(peer.id.address()?.clone())
             })
         });
-        let removed = self.removed.iter().map(|node| PeerRecord {
-            node: node.clone(),
-            manual: false,
-            removed: true,
-            last_seen: UnixTime(0),
-        });
+        let removed = self.removed.iter();
+        let removed =
+            removed.map(|node| PeerRecord { removed: true, ..PeerRecord::new(node.clone()) });
         peers.chain(removed).collect()
     }
 

@@ -1,6 +1,10 @@
 //! What nodes say to each other: when they meet, when they have a new block, and what a node
 //! remembers of the others.
 
+mod record;
+
+pub use self::record::PeerRecord;
+
 use super::block::{block_from_json, block_to_json};
 use super::error::WireError;
 use super::field::{Field, Optional, object};
@@ -173,56 +177,6 @@ impl Handshake {
     }
 }
 
-/// A line of the peers file: a node that was met or added, to be tried again after a restart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeerRecord {
-    /// Where it is.
-    pub node: PeerAddress,
-    /// Whether a person added it, so that it stays until a person removes it.
-    pub manual: bool,
-    /// Whether a person removed it, so that it stays away until a person adds it again.
-    pub removed: bool,
-    /// When it last answered; 0 if it never has.
-    pub last_seen: UnixTime,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawPeerRecord<'a> {
-    #[serde(borrow)]
-    node: Field<'a>,
-    #[serde(borrow)]
-    manual: Field<'a>,
-    #[serde(borrow)]
-    removed: Field<'a>,
-    #[serde(borrow)]
-    last_seen: Field<'a>,
-}
-
-impl PeerRecord {
-    /// Reads what [`Self::to_json`] writes.
-    ///
-    /// # Errors
-    /// Any other shape.
-    pub fn from_json(text: &str) -> Result<Self, WireError> {
-        let raw = object::<RawPeerRecord<'_>>(text)?;
-        Ok(Self {
-            node: raw.node.node("node")?,
-            manual: raw.manual.truth("manual")?,
-            removed: raw.removed.truth("removed")?,
-            last_seen: UnixTime(raw.last_seen.u32("last_seen")?),
-        })
-    }
-
-    /// `{"node","manual","removed","last_seen"}`.
-    pub fn to_json(&self) -> String {
-        let Self { node, manual, removed, last_seen } = self;
-        format!(
-            r#"{{"node":"{node}","manual":{manual},"removed":{removed},"last_seen":{last_seen}}}"#
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::samples::{PREFIX, block};
@@ -261,16 +215,6 @@ mod tests {
             let announcement = BlockAnnouncement { block: block(2), from };
             let text = announcement.to_json(PREFIX);
             prop_assert_eq!(BlockAnnouncement::from_json(&text, PREFIX), Ok(announcement));
-        }
-
-        #[test]
-        fn a_peer_record_survives_its_line(
-            (manual, removed) in any::<(bool, bool)>(),
-            time in any::<u32>(),
-        ) {
-            let node = "[::1]:5000".parse().unwrap();
-            let record = PeerRecord { node, manual, removed, last_seen: UnixTime(time) };
-            prop_assert_eq!(PeerRecord::from_json(&record.to_json()), Ok(record));
         }
     }
 
