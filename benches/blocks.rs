@@ -93,7 +93,8 @@ fn main() {
         let bare = time(|| pool.install(|| verify_all(&signed)));
         let start = block.clone();
         let whole = time(|| {
-            let checked = pool.install(|| check_block(start, &params, &Signatures::ALL));
+            let id = maker.chain_id();
+            let checked = pool.install(|| check_block(start, &params, &Signatures::all(&id)));
             let checked = checked.expect("valid");
             let accepted = pool.install(|| checker.accept_block(&checked, now, &mut kept));
             assert!(matches!(accepted, Ok(Accepted::Best(_))));

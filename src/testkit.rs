@@ -221,7 +221,7 @@ impl TestChain {
     /// # Errors
     /// The rule that it breaks.
     pub fn check(&self, block: Block) -> Result<CheckedBlock, BlockError> {
-        check_block(block, self.chain.params(), &Signatures::ALL)
+        check_block(block, self.chain.params(), &Signatures::all(&self.chain.chain_id()))
     }
 
     /// Judges a block by all rules.

@@ -224,6 +224,9 @@ impl CheckedBlock {
 pub enum Signatures<'a> {
     /// Each is verified, but for the transfers of which `known` says that they have been.
     Verify {
+        /// The chain that they were made for. It is worked out once, not for each block: that takes
+        /// hashing all parameters.
+        chain_id: &'a BlockHash,
         /// Whether a transfer with this id has been verified before, on this chain.
         known: &'a (dyn Fn(&Txid) -> bool + Sync),
     },
@@ -232,9 +235,11 @@ pub enum Signatures<'a> {
     Trust,
 }
 
-impl Signatures<'_> {
+impl<'a> Signatures<'a> {
     /// Every signature is verified.
-    pub const ALL: Signatures<'static> = Signatures::Verify { known: &|_| false };
+    pub const fn all(chain_id: &'a BlockHash) -> Self {
+        Self::Verify { chain_id, known: &|_| false }
+    }
 }
 
 /// Judges all that can be judged of a block without its parent. Signatures are shared out over
@@ -255,8 +260,8 @@ pub fn check_block(
     for (index, transfer) in (1..).zip(&block.transfers) {
         check_transfer_form(transfer).map_err(|error| BlockError::Transfer { index, error })?;
     }
-    if let Signatures::Verify { known } = signatures {
-        check_signatures(&block, &txids, &params.chain_id(), known)?;
+    if let Signatures::Verify { chain_id, known } = signatures {
+        check_signatures(&block, &txids, chain_id, known)?;
     }
     Ok(CheckedBlock(Arc::new(Checked { block, hash, txids })))
 }

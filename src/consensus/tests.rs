@@ -20,7 +20,7 @@ fn units(amount: u64) -> Amount {
 #[test]
 fn unsound_parameters_are_named() {
     type Change = fn(&mut ChainParams);
-    let table: [(Change, &str); 17] = [
+    let table: [(Change, &str); 18] = [
         (|p| p.allocations[0].1 = Amount::ZERO, "empty-allocation"),
         (|p| p.allocations[1].0 = p.allocations[0].0, "repeated-allocation"),
         (|p| p.allocations[0].1 = SUPPLY_MAX, "allocations-too-large"),
@@ -33,6 +33,7 @@ fn unsound_parameters_are_named() {
         (|p| p.schedule.spacing.start = 0, "bad-spacing-start"),
         (|p| p.schedule.spacing.end = 1, "bad-spacing-end"),
         (|p| p.schedule.largest_block = 4_000, "largest-block-too-small"),
+        (|p| p.schedule.largest_block = 1_000_001, "largest-block-too-large"),
         (|p| p.retarget.half_life = 0, "bad-retarget"),
         (|p| p.retarget.solve_time_cap = 0, "bad-retarget"),
         (
@@ -101,9 +102,8 @@ fn signatures_verified_before_are_not_verified_again() {
         check_block(block.clone(), test.chain.params(), signatures).map_err(|error| error.code())
     };
     assert!(check(&Signatures::Trust).is_ok());
-    assert!(check(&Signatures::Verify { known: &|id| *id == txid }).is_ok());
-    assert_eq!(check(&Signatures::Verify { known: &|_| false }).err(), Some("bad-signature"));
-    assert_eq!(check(&Signatures::ALL).err(), Some("bad-signature"));
+    assert!(check(&Signatures::Verify { chain_id: &id, known: &|id| *id == txid }).is_ok());
+    assert_eq!(check(&Signatures::all(&id)).err(), Some("bad-signature"));
 }
 
 #[test]

@@ -167,7 +167,7 @@ impl NodeHandle {
     /// The rule it breaks.
     pub fn check_block(&self, block: Block, view: &View) -> Result<CheckedBlock, BlockError> {
         let known = |id: &_| view.chain.pool().get(id).is_some();
-        let signatures = Signatures::Verify { known: &known };
+        let signatures = Signatures::Verify { chain_id: &self.shared.chain_id, known: &known };
         self.shared.verify.install(|| check_block(block, &self.shared.params, &signatures))
     }
 

@@ -60,7 +60,7 @@ pub fn verify(
     let mut replay = Replay::new(Chain::new(Arc::new(params), 0));
     let (chain_id, mut blocks) = (replay.chain.chain_id(), 0);
     let found = inspect(path, &chain_id, &mut |stored| {
-        pool.install(|| replay.take_with(&stored, &Signatures::ALL))?;
+        pool.install(|| replay.take_with(&stored, &Signatures::all(&chain_id)))?;
         blocks += 1;
         progress(blocks, stored.body.offset() + u64::from(stored.body.payload_len()));
         Ok(())

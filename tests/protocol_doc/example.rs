@@ -59,7 +59,8 @@ impl Example {
             .find(|header| template.target(time).is_met_by(&header.hash()))
             .expect("a nonce");
         let block = template.block(header, 0);
-        let checked = check_block(block.clone(), &params, &Signatures::ALL).expect("a valid block");
+        let checked = check_block(block.clone(), &params, &Signatures::all(&params.chain_id()))
+            .expect("a valid block");
         let accepted = chain.accept_block(&checked, now, &mut Kept(Vec::new()));
         assert!(matches!(accepted, Ok(Accepted::Best(_))));
         Self { params, chain_id, accounts, transfer, block, chain }
