@@ -32,6 +32,8 @@ pub struct Cli {
 pub enum Request {
     /// Run a node.
     Run(Flags),
+    /// Show the rules of the chain.
+    Chain(Flags),
     /// Check a chain file without running a node.
     Verify {
         /// Where the settings come from; they name the file if `file` does not.
@@ -48,6 +50,11 @@ enum Command {
     /// Reads the file and changes nothing. Shows how far it is, and names the line of the first
     /// block that is damaged or breaks a rule.
     Verify(VerifyArgs),
+    /// Show the chain's rules and its id
+    ///
+    /// Prints the rules as a [chain] table, with every key. Whoever copies it into a configuration
+    /// file and sets network = \"custom\" joins the same chain; equal ids are equal rules.
+    Chain(CommonArgs),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -96,8 +103,9 @@ struct CommonArgs {
     #[arg(long, value_name = "FILE", display_order = 8)]
     config: Option<PathBuf>,
 
-    /// Chain: main, or dev for trying things out with worthless coins [default: main]
-    #[arg(long, value_name = "main|dev", display_order = 6, value_parser = parse_network)]
+    /// Chain: main, dev for trying things out with worthless coins, or custom for one of your own,
+    /// whose rules stand in the configuration file [default: main]
+    #[arg(long, value_name = "NAME", display_order = 6, value_parser = parse_network)]
     network: Option<Network>,
 
     /// What to log: error, warn, info, debug, trace, off, or a list such as
@@ -111,6 +119,7 @@ impl Cli {
     pub fn into_request(self) -> Request {
         match self.command {
             None => Request::Run(self.run.into_flags()),
+            Some(Command::Chain(common)) => Request::Chain(common.into_flags()),
             Some(Command::Verify(VerifyArgs { file, common })) => {
                 Request::Verify { flags: common.into_flags(), file }
             }
@@ -194,6 +203,12 @@ mod tests {
     }
 
     #[test]
+    fn the_chain_is_shown_from_any_configuration() {
+        let flags = Flags { config: Some("c.toml".into()), ..Flags::default() };
+        assert_eq!(parse("chain --config c.toml").unwrap(), Request::Chain(flags));
+    }
+
+    #[test]
     fn mistakes_end_with_code_2_and_say_what_was_expected() {
         let table = [
             ("-p 65536", "65535"),
@@ -201,13 +216,13 @@ mod tests {
             ("-p five", "five"),
             ("--bind localhost", "an IP address"),
             ("--peer localhost", "expected a port"),
-            ("--network test", "main or dev"),
-            ("--network custom", "[chain] table"),
+            ("--network test", "main, dev or custom"),
             ("--threads 257", "from 0 to 256"),
             ("--log loud", "error, warn, info"),
             ("--data-dir=", "directory"),
             ("--prot 5001", "--port"),
             ("mine", "mine"),
+            ("chain --mine", "--mine"),
             ("--mine verify", "verify"),
             ("verify --mine", "--mine"),
             ("verify a b", "b"),

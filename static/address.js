@@ -10,8 +10,12 @@ const CHECKSUM_LENGTH = 6;
 /** 32 bytes in groups of five bits. */
 const KEY_LENGTH = 52;
 
-/** The address prefix of each network. */
-export const PREFIXES = { main: 'far', dev: 'fard', custom: 'farc' };
+/** How addresses begin on a network, or null while its name is not known. Other names are custom chains'. */
+export function prefixOf(network) {
+  if (!network) return null;
+  if (network === 'main') return 'far';
+  return network === 'dev' ? 'fard' : 'farc';
+}
 
 function polymod(values) {
   let sum = 1;
@@ -50,7 +54,7 @@ export function recipientError(typed, network) {
   if (text === '') return 'Enter the address of the recipient.';
   if (/^[0-9a-f]{64}$/i.test(text)) return null;
   if (/\s/.test(text)) return 'An address has no spaces.';
-  const expected = PREFIXES[network] ?? null;
+  const expected = prefixOf(network);
   if (!/^far[cd]?1/i.test(text)) {
     return `An address starts with ${expected ?? 'far'}1, or is a public key of 64 hex digits.`;
   }

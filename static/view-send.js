@@ -4,7 +4,7 @@
 // that a lost answer cannot make it pay twice.
 
 import { api } from './api.js';
-import { PREFIXES } from './address.js';
+import { prefixOf } from './address.js';
 import { amountText } from './amount.js';
 import { byId, clearNote, describe, note, setText, toast } from './dom.js';
 import { checkPayment } from './forms.js';
@@ -44,7 +44,7 @@ function drawReady() {
   const why = store.get('locked') ? 'Open the wallet to send.' : store.get('wallet') === false ? 'Create or load a wallet to send.' : '';
   byId('send-submit').disabled = why !== '';
   setText(byId('send-why'), why);
-  const prefix = PREFIXES[store.get('status')?.network] ?? 'far';
+  const prefix = prefixOf(store.get('status')?.network) ?? 'far';
   byId('send-recipient').placeholder = `${prefix}1…`;
 }
 

@@ -54,6 +54,7 @@ fn told(error: &anyhow::Error) -> String {
 pub fn main() -> ExitCode {
     let done = match Cli::parse().into_request() {
         Request::Run(flags) => load(flags).and_then(run::run),
+        Request::Chain(flags) => load(flags).map(|settings| say::chain(&settings.chain)),
         Request::Verify { flags, file } => load(flags).and_then(|settings| {
             verify::verify(&settings, file)?;
             Ok(())

@@ -166,7 +166,7 @@ fn opening(settings: &Settings, port: u16) -> Opening {
     Opening {
         data_dir: settings.node.data_dir.clone(),
         port,
-        params: settings.node.network.params(),
+        params: settings.chain.clone(),
         pool_bytes_max: settings.pool.max_bytes,
         clock: Box::new(clock),
         listeners: 2,

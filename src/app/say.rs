@@ -1,6 +1,8 @@
 //! What a newcomer reads when the node has started.
 
+use crate::config::chain::to_toml;
 use crate::config::{Network, Settings};
+use crate::consensus::params::ChainParams;
 use crate::node::NodeHandle;
 use crate::wallet::dev_accounts;
 use std::io::{self, Write, stdout};
@@ -22,13 +24,17 @@ fn write_welcome(
     address: SocketAddr,
     node: &NodeHandle,
 ) -> io::Result<()> {
-    let network = settings.node.network;
+    let (network, name) = (settings.node.network, &settings.chain.name);
     let view = node.view();
-    writeln!(out, "Farthing {} on network {}", env!("CARGO_PKG_VERSION"), network.as_str())?;
+    writeln!(out, "Farthing {} on network {name}", env!("CARGO_PKG_VERSION"))?;
     writeln!(out, "wallet page  http://{}/", page_address(address))?;
     writeln!(out, "reached by   {}", reach(address))?;
     writeln!(out, "files        {}", files(settings, address.port()))?;
     writeln!(out, "chain        {} blocks, tip {}", view.chain.height(), view.chain.tip().hash)?;
+    if network == Network::Custom {
+        writeln!(out, "chain id     {}", node.chain_id())?;
+        writeln!(out, "joined by    nodes with the same [chain] table: `farthing chain` shows it")?;
+    }
     match view.wallet {
         Some(key) => writeln!(out, "wallet       {}", key.to_address(node.prefix()))?,
         None => writeln!(out, "wallet       none yet: create one on the page")?,
@@ -37,6 +43,17 @@ fn write_welcome(
         write_dev(out, node)?;
     }
     Ok(())
+}
+
+/// Shows the rules of a chain as others need them in their configuration file, and its id, by which
+/// two people can tell whether they have the same.
+pub(super) fn chain(params: &ChainParams) {
+    let (id, mut out) = (params.chain_id(), stdout().lock());
+    let said = writeln!(out, "# chain {:?}, id {id}", params.name.as_str())
+        .and_then(|()| out.write_all(to_toml(params).as_bytes()));
+    if let Err(error) = said {
+        log::debug!("standard output is closed: {error}");
+    }
 }
 
 /// A page is opened under a name that its own machine knows.

@@ -1,6 +1,7 @@
 //! `farthing verify`: checks a block file offline and shows how far it is.
 
-use crate::config::{Network, Settings};
+use crate::config::Settings;
+use crate::consensus::params::ChainParams;
 use crate::node::{Verified, VerifyError, verify as verify_file};
 use crate::storage::StoreError;
 use crate::storage::files::DataDir;
@@ -20,12 +21,12 @@ pub(super) fn verify(settings: &Settings, file: Option<PathBuf>) -> Result<()> {
     };
     let size = path.metadata().with_context(|| format!("cannot read {}", path.display()))?.len();
     let mut progress = Progress { size, shown: Instant::now(), any: false };
-    let verified = verify_file(&path, settings.node.network.params(), &mut |blocks, bytes| {
+    let verified = verify_file(&path, settings.chain.clone(), &mut |blocks, bytes| {
         progress.show(blocks, bytes);
     });
     progress.clear();
     match verified {
-        Ok(verified) => print(&path, &verified),
+        Ok(verified) => print(&path, &settings.chain, &verified),
         Err(VerifyError::Store(StoreError::Genesis { found, .. }))
             if other_network(&found).is_some() =>
         {
@@ -39,13 +40,13 @@ pub(super) fn verify(settings: &Settings, file: Option<PathBuf>) -> Result<()> {
 
 /// The network whose chain id is `genesis`, if it is one of ours.
 fn other_network(genesis: &str) -> Option<&'static str> {
-    let known = [Network::Main, Network::Dev].into_iter();
-    let mut ours = known.filter(|network| network.params().chain_id().to_string() == genesis);
-    ours.next().map(Network::as_str)
+    let mut known = [ChainParams::main(), ChainParams::dev()].into_iter().zip(["main", "dev"]);
+    known.find(|(params, _)| params.chain_id().to_string() == genesis).map(|(_, name)| name)
 }
 
-fn print(path: &Path, verified: &Verified) {
+fn print(path: &Path, chain: &ChainParams, verified: &Verified) {
     println!("{} is good: every block, every signature", path.display());
+    println!("chain         {}, id {}", chain.name, chain.chain_id());
     println!("blocks        {}", verified.blocks);
     println!("height        {}", verified.height);
     println!("tip           {}", verified.tip);

@@ -51,8 +51,7 @@ impl<'a> Document<'a> {
         key: &'static str,
         read: impl FnOnce(&DeValue<'_>) -> Result<T, ValueError>,
     ) -> Result<Option<T>, ConfigError> {
-        let found = self.root.get(section).and_then(|table| table.get_ref().get(key));
-        found
+        self.find(section, key)
             .map(|value| {
                 read(value.get_ref()).map_err(|why| self.bad_value(value, section, key, why))
             })
@@ -66,9 +65,7 @@ impl<'a> Document<'a> {
         key: &'static str,
         read: impl Fn(&DeValue<'_>) -> Result<T, ValueError>,
     ) -> Result<Option<Vec<T>>, ConfigError> {
-        let Some(value) = self.root.get(section).and_then(|table| table.get_ref().get(key)) else {
-            return Ok(None);
-        };
+        let Some(value) = self.find(section, key) else { return Ok(None) };
         let Some(entries) = value.get_ref().as_array() else {
             let why = ValueError::expected("a list, such as [\"one\", \"two\"]", value.get_ref());
             return Err(self.bad_value(value, section, key, why));
@@ -82,6 +79,37 @@ impl<'a> Document<'a> {
             read(entry.get_ref()).map_err(|why| self.bad_value(entry, section, key, why))
         };
         entries.iter().map(read_entry).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// The table at a key, each of its names and values as `read` understands them, in the order of
+    /// the names.
+    pub fn entries<T>(
+        &self,
+        section: &'static str,
+        key: &'static str,
+        read: impl Fn(&str, &DeValue<'_>) -> Result<T, ValueError>,
+    ) -> Result<Option<Vec<T>>, ConfigError> {
+        let Some(value) = self.find(section, key) else { return Ok(None) };
+        let Some(table) = value.get_ref().as_table() else {
+            let why = ValueError::expected("a table, such as { name = 1 }", value.get_ref());
+            return Err(self.bad_value(value, section, key, why));
+        };
+        let mut entries = Vec::with_capacity(table.len());
+        for (name, value) in table {
+            let entry = read(name.get_ref(), value.get_ref());
+            entries.push(entry.map_err(|why| self.bad_value(name, section, key, why))?);
+        }
+        Ok(Some(entries))
+    }
+
+    /// Where a section begins, or where one of its keys has its value, if that stands there.
+    pub fn place_of(&self, section: &str, key: Option<&str>) -> Option<Place> {
+        let place = key.and_then(|key| self.find(section, key)).map(|value| self.place(value));
+        place.or_else(|| self.root.get_key_value(section).map(|(name, _)| self.place(name)))
+    }
+
+    fn find(&self, section: &str, key: &str) -> Option<&Spanned<DeValue<'a>>> {
+        self.root.get(section).and_then(|table| table.get_ref().get(key))
     }
 
     fn check_names(&self, sections: &'static Sections) -> Result<(), ConfigError> {
@@ -109,9 +137,9 @@ impl<'a> Document<'a> {
         Ok(())
     }
 
-    fn bad_value(
+    fn bad_value<T>(
         &self,
-        at: &Spanned<DeValue<'_>>,
+        at: &Spanned<T>,
         section: &'static str,
         key: &'static str,
         why: ValueError,

@@ -1,6 +1,7 @@
 //! What can be wrong with a configuration file.
 
-use super::{CONFIG_FILE_SIZE_MAX, ValueError};
+use super::{CONFIG_FILE_SIZE_MAX, Network, ValueError};
+use crate::consensus::params::ParamsError;
 use std::fmt;
 use std::io;
 
@@ -66,6 +67,27 @@ pub enum ConfigError {
         /// What it could have been.
         hint: Box<Hint>,
     },
+    /// A custom network without rules.
+    #[error(
+        "a custom network needs its rules in a [chain] table of the configuration file, which has none"
+    )]
+    NoChain,
+    /// Rules that would be ignored.
+    #[error("{place}: [chain] holds the rules of network \"custom\", and the network is {network}")]
+    UnusedChain {
+        /// Where.
+        place: Place,
+        /// The chosen network, whose rules are known.
+        network: Network,
+    },
+    /// Values that are good one by one and make no chain together.
+    #[error("{place}: [chain] makes no chain: {why}")]
+    UnsoundChain {
+        /// Where.
+        place: Place,
+        /// What is wrong with them.
+        why: ParamsError,
+    },
     /// A value that the key cannot have.
     #[error("{place}: {key} in [{section}]: {why}")]
     Value {
@@ -89,6 +111,9 @@ impl ConfigError {
             Self::Syntax { .. } => "config-syntax",
             Self::UnknownSection { .. } => "config-unknown-section",
             Self::UnknownKey { .. } => "config-unknown-key",
+            Self::NoChain => "config-no-chain",
+            Self::UnusedChain { .. } => "config-unused-chain",
+            Self::UnsoundChain { why, .. } => why.code(),
             Self::Value { .. } => "config-bad-value",
         }
     }

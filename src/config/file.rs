@@ -1,8 +1,10 @@
 //! The keys of `config.toml`.
 
+use super::chain;
 use super::document::{Document, Sections};
-use super::error::ConfigError;
+use super::error::{ConfigError, Place};
 use super::values::{self, Network};
+use crate::consensus::params::ChainParams;
 use crate::primitives::PeerAddress;
 use crate::primitives::Tag;
 use std::net::IpAddr;
@@ -15,6 +17,7 @@ pub(super) const SECTIONS: &Sections = &[
     ("miner", &["on", "threads", "tag", "mine_timeout"]),
     ("http", &["allowed_hosts", "allowed_origins"]),
     ("pool", &["max_bytes"]),
+    ("chain", chain::KEYS),
 ];
 
 /// What a file says; `None` where it says nothing. Each value is checked, and has the meaning of
@@ -29,6 +32,8 @@ pub struct ConfigFile {
     pub http: HttpSection,
     /// Section `[pool]`.
     pub pool: PoolSection,
+    /// Section `[chain]`, and where it begins.
+    pub chain: Option<(ChainParams, Place)>,
 }
 
 /// Section `[node]`.
@@ -105,6 +110,7 @@ impl ConfigFile {
                     values::integer(v, values::POOL_BYTES_MIN..=values::POOL_BYTES_MAX)
                 })?,
             },
+            chain: chain::read(&toml)?,
         })
     }
 }
@@ -127,7 +133,7 @@ mod tests {
     #[test]
     fn unknown_names_are_named_with_their_line_and_what_they_could_be() {
         let miner = "expected one of on, threads, tag, mine_timeout";
-        let sections = "expected one of node, miner, http, pool";
+        let sections = "expected one of node, miner, http, pool, chain";
         let table = [
             (
                 "[miner]\non = true\n\n# a comment\nthread = 2\n",
@@ -142,7 +148,7 @@ mod tests {
                 "[nod]",
                 format!("line 1: unknown section \"nod\": {sections}; did you mean \"node\"?"),
             ),
-            ("\n\n[chain]\n", format!("line 3: unknown section \"chain\": {sections}")),
+            ("\n\n[wallet]\n", format!("line 3: unknown section \"wallet\": {sections}")),
             (
                 "[node]\n\"a\\nb\" = 1",
                 "line 2: unknown key \"a\\nb\" in [node]: expected one of port, bind, data_dir, network, peers, log".into(),
@@ -181,8 +187,7 @@ mod tests {
             ("[node]\npeers = [\n  \"a:1\",\n  5,\n]", "line 4: peers in [node]: expected text in quotes, got 5".into()),
             ("node = 5", "line 1: expected a section, written [node] on its own line".into()),
             ("[[node]]", "line 1: expected a section, written [node] on its own line".into()),
-            ("[node]\nnetwork = \"custom\"", "line 2: network in [node]: a custom network needs its rules in a [chain] table, which this version cannot read yet; expected main or dev".into()),
-            ("[node]\nnetwork = \"test\"", "line 2: network in [node]: expected main or dev, got \"test\"".into()),
+            ("[node]\nnetwork = \"test\"", "line 2: network in [node]: expected main, dev or custom, got \"test\"".into()),
         ];
         for (text, expected) in table {
             check(text, &expected);

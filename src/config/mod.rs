@@ -5,6 +5,7 @@
 //! is what a file says, [`Settings`] is complete and checked. Reads the one file that it is given
 //! and nothing else. A mistake is one line that names file, line, key and what was expected.
 
+pub mod chain;
 mod document;
 mod error;
 pub mod file;
@@ -14,6 +15,7 @@ pub use error::ConfigError;
 pub use file::ConfigFile;
 pub use values::{Network, ValueError};
 
+use crate::consensus::params::ChainParams;
 use crate::primitives::PeerAddress;
 use crate::primitives::Tag;
 use std::fs::File;
@@ -64,6 +66,8 @@ pub struct Settings {
     pub http: HttpSettings,
     /// Open transactions.
     pub pool: PoolSettings,
+    /// The rules of the chain to join: those of [`NodeSettings::network`].
+    pub chain: ChainParams,
 }
 
 /// Section `[node]`.
@@ -136,18 +140,30 @@ impl Settings {
                 read => read?,
             },
         };
-        Ok(Self::new(file, flags, cores))
+        Self::new(file, flags, cores)
     }
 
     /// Puts the flags over the file and the file over the defaults, on a machine of `cores` cores.
-    pub fn new(file: ConfigFile, flags: Flags, cores: NonZeroUsize) -> Self {
+    ///
+    /// # Errors
+    /// A custom network without a `[chain]` table, or such a table for another network.
+    pub fn new(file: ConfigFile, flags: Flags, cores: NonZeroUsize) -> Result<Self, ConfigError> {
+        let network = flags.network.or(file.node.network).unwrap_or(Network::Main);
+        let chain = match (network.built_in(), file.chain) {
+            (Some(known), None) => known,
+            (None, Some((own, _))) => own,
+            (None, None) => return Err(ConfigError::NoChain),
+            (Some(_), Some((_, place))) => {
+                return Err(ConfigError::UnusedChain { place, network });
+            }
+        };
         let peers =
             if flags.peers.is_empty() { file.node.peers.unwrap_or_default() } else { flags.peers };
         let node = NodeSettings {
             port: flags.port.or(file.node.port).unwrap_or(5000),
             bind: flags.bind.or(file.node.bind).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             data_dir: flags.data_dir.or(file.node.data_dir).unwrap_or_else(|| ".".into()),
-            network: flags.network.or(file.node.network).unwrap_or(Network::Main),
+            network,
             peers,
             log: flags.log.or(file.node.log).unwrap_or_else(|| "info".into()),
         };
@@ -162,7 +178,7 @@ impl Settings {
             allowed_origins: file.http.allowed_origins.unwrap_or_default(),
         };
         let pool = PoolSettings { max_bytes: file.pool.max_bytes.unwrap_or(64 << 20) };
-        Self { node, miner, http, pool }
+        Ok(Self { node, miner, http, pool, chain })
     }
 }
 
@@ -189,6 +205,7 @@ fn read_file(path: &Path) -> Result<ConfigFile, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consensus::schedule::Schedule;
 
     fn cores(count: usize) -> NonZeroUsize {
         NonZeroUsize::new(count).unwrap()
@@ -196,7 +213,7 @@ mod tests {
 
     fn settings(text: &str, flags: Flags) -> Settings {
         let file = ConfigFile::parse("config.toml", text.as_bytes()).unwrap();
-        Settings::new(file, flags, cores(4))
+        Settings::new(file, flags, cores(4)).unwrap()
     }
 
     #[test]
@@ -207,12 +224,13 @@ mod tests {
 
     #[test]
     fn the_defaults_are_safe_and_plain() {
-        let Settings { node, miner, http, pool } = settings("", Flags::default());
+        let Settings { node, miner, http, pool, chain } = settings("", Flags::default());
         assert_eq!((node.port, node.network, miner.on), (5000, Network::Main, false));
         assert!(node.bind.is_loopback() && node.peers.is_empty());
         assert_eq!(node.data_dir, Path::new("."));
         assert!(http.allowed_hosts.is_empty() && http.allowed_origins.is_empty());
         assert_eq!((miner.mine_timeout.as_secs(), pool.max_bytes), (600, 67_108_864));
+        assert_eq!(chain, ChainParams::main());
     }
 
     #[test]
@@ -234,6 +252,7 @@ mod tests {
         ];
         let known: Vec<_> = file::SECTIONS
             .iter()
+            .filter(|(section, _)| *section != "chain")
             .flat_map(|(s, keys)| keys.iter().map(move |k| (*s, *k)))
             .collect();
         assert_eq!(known, changes.map(|(section, key, _)| (section, key)));
@@ -243,6 +262,68 @@ mod tests {
             let changed = settings(&format!("[{section}]\n{key} = {value}"), Flags::default());
             assert_ne!(changed, settings("", Flags::default()), "{key}");
             assert!(committed[section].get(key).is_some(), "[{section}] {key}");
+        }
+    }
+
+    #[test]
+    fn the_committed_example_of_a_chain_says_the_defaults() {
+        let committed = include_str!("../../config.toml").replace("network = \"main\"", "");
+        let own = committed.replace("\n#", "\n").replace("\n ", "\n# ");
+        let flags = Flags { network: Some(Network::Custom), ..Flags::default() };
+        let example = settings(&own, flags.clone());
+        let name = settings("[chain]\nname = \"class-a\"", flags);
+        let chain = ChainParams {
+            allocations: Vec::new(),
+            schedule: Schedule { emission: name.chain.schedule.emission, ..example.chain.schedule },
+            ..example.chain.clone()
+        };
+        assert_eq!(chain, name.chain);
+        assert!(!example.chain.allocations.is_empty());
+        let keys: toml::Table = toml::from_str(&own).unwrap();
+        assert_eq!(keys["chain"].as_table().unwrap().len(), chain::KEYS.len());
+    }
+
+    #[test]
+    fn the_example_of_the_readme_is_a_chain() {
+        let readme = include_str!("../../README.md");
+        let (_, example) = readme.split_once("```toml\n").unwrap();
+        let (example, _) = example.split_once("```").unwrap();
+        let own = settings(example, Flags::default());
+        assert_eq!((own.node.network, own.chain.name.as_str()), (Network::Custom, "class-a"));
+        assert_eq!(own.chain.allocations.len(), 1);
+    }
+
+    #[test]
+    fn a_custom_network_and_its_table_need_each_other() {
+        let load = |text: &str, network| {
+            let file = ConfigFile::parse("config.toml", text.as_bytes()).unwrap();
+            let flags = Flags { network, ..Flags::default() };
+            Settings::new(file, flags, cores(4)).map(|settings| settings.chain.name.to_string())
+        };
+        let (table, custom) = ("[chain]\nname = \"a\"\n", "[node]\nnetwork = \"custom\"\n");
+        let both = format!("{custom}{table}");
+        let unused = "config.toml line 3: [chain] holds the rules of network \"custom\", and the \
+                      network is dev";
+        let missing = "a custom network needs its rules in a [chain] table of the configuration \
+                       file, which has none";
+        let cases = [
+            (&*both, None, Ok("a")),
+            (table, Some(Network::Custom), Ok("a")),
+            (custom, Some(Network::Dev), Ok("dev")),
+            (&both, Some(Network::Dev), Err(unused)),
+            (
+                table,
+                None,
+                Err(
+                    "config.toml line 1: [chain] holds the rules of network \"custom\", and the network is main",
+                ),
+            ),
+            (custom, None, Err(missing)),
+            ("", Some(Network::Custom), Err(missing)),
+        ];
+        for (text, network, expected) in cases {
+            let got = load(text, network).map_err(|error| error.to_string());
+            assert_eq!(got.as_deref().map_err(|error| &**error), expected, "{text} {network:?}");
         }
     }
 

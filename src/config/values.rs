@@ -1,8 +1,10 @@
 //! Single values: the same checks for the file and for the command line.
 
 use crate::consensus::params::ChainParams;
-use crate::primitives::Tag;
+use crate::primitives::amount::AmountError;
 use crate::primitives::peer_address::{Host, PeerAddress};
+use crate::primitives::text::{ShortText, TextError};
+use crate::primitives::{AddressPrefix, Amount, PublicKey, Tag};
 use log::LevelFilter;
 use std::fmt;
 use std::net::IpAddr;
@@ -23,13 +25,15 @@ pub const POOL_BYTES_MIN: usize = 1 << 20;
 /// The most room for open transactions, in bytes: 4 GiB, more than any node has use for.
 pub const POOL_BYTES_MAX: usize = u32::MAX as usize;
 
-/// A chain that the program knows.
+/// The chain to join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Network {
     /// The coin itself.
     Main,
     /// Development: easy blocks, funded accounts with public keys.
     Dev,
+    /// A chain of one's own: its rules stand in the `[chain]` table of the configuration file.
+    Custom,
 }
 
 impl Network {
@@ -38,14 +42,16 @@ impl Network {
         match self {
             Self::Main => "main",
             Self::Dev => "dev",
+            Self::Custom => "custom",
         }
     }
 
-    /// The rules of its chain.
-    pub fn params(self) -> ChainParams {
+    /// The rules that the program knows by the network's name.
+    pub fn built_in(self) -> Option<ChainParams> {
         match self {
-            Self::Main => ChainParams::main(),
-            Self::Dev => ChainParams::dev(),
+            Self::Main => Some(ChainParams::main()),
+            Self::Dev => Some(ChainParams::dev()),
+            Self::Custom => None,
         }
     }
 }
@@ -131,6 +137,39 @@ pub(super) fn text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, ValueError> {
     value.as_str().ok_or_else(|| ValueError::expected("text in quotes", value))
 }
 
+/// An amount of coins of the file: its digits are read as they stand, never as a binary fraction.
+pub(super) fn coins(value: &DeValue<'_>) -> Result<Amount, ValueError> {
+    let digits = match value {
+        DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
+        DeValue::Float(number) => number.as_str(),
+        _ => return Err(ValueError::expected("an amount in coins such as 12.5", value)),
+    };
+    digits.parse().map_err(|error: AmountError| ValueError(error.to_string()))
+}
+
+/// A text of the file that stands in the rules of a chain.
+pub(super) fn short_text<const MAX: usize>(
+    value: &DeValue<'_>,
+) -> Result<ShortText<MAX>, ValueError> {
+    text(value)?.parse().map_err(|error: TextError| ValueError(error.to_string()))
+}
+
+/// The name of a custom chain.
+pub(super) fn chain_name(value: &DeValue<'_>) -> Result<ShortText<32>, ValueError> {
+    let name = short_text(value)?;
+    let is_taken = ["", Network::Main.as_str(), Network::Dev.as_str()].contains(&name.as_str());
+    if is_taken {
+        return Err(ValueError::expected("a name other than main and dev", value));
+    }
+    Ok(name)
+}
+
+/// An account of a custom chain.
+pub(super) fn account(address: &str) -> Result<PublicKey, ValueError> {
+    PublicKey::from_address(address, AddressPrefix::Custom)
+        .map_err(|error| ValueError(format!("{}: {error}", quoted(address))))
+}
+
 /// The address to listen on.
 ///
 /// # Errors
@@ -156,17 +195,13 @@ pub fn parse_dir(text: &str) -> Result<PathBuf, ValueError> {
 /// The name of a network.
 ///
 /// # Errors
-/// Anything but `main` and `dev`.
+/// Anything but `main`, `dev` and `custom`.
 pub fn parse_network(text: &str) -> Result<Network, ValueError> {
     match text {
         "main" => Ok(Network::Main),
         "dev" => Ok(Network::Dev),
-        "custom" => Err(ValueError(
-            "a custom network needs its rules in a [chain] table, which this version cannot read \
-             yet; expected main or dev"
-                .into(),
-        )),
-        _ => Err(ValueError::new("main or dev", quoted(text))),
+        "custom" => Ok(Network::Custom),
+        _ => Err(ValueError::new("main, dev or custom", quoted(text))),
     }
 }
 
@@ -292,12 +327,13 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_main_or_dev_and_custom_says_what_is_missing() {
-        check(parse_network, &["main", "dev"], &["", "Main", "test"], "expected main or dev, got");
-        check(parse_network, &[], &["custom"], "[chain] table");
-        for network in [Network::Main, Network::Dev] {
+    fn a_network_is_main_dev_or_custom() {
+        let (good, bad) = (["main", "dev", "custom"], ["", "Main", "test"]);
+        check(parse_network, &good, &bad, "expected main, dev or custom, got");
+        for network in [Network::Main, Network::Dev, Network::Custom] {
             assert_eq!(parse_network(network.as_str()), Ok(network));
-            assert_eq!(network.params().name.as_str(), network.as_str());
+            let rules = network.built_in();
+            assert!(rules.is_none_or(|rules| rules.name.as_str() == network.as_str()));
         }
     }
 

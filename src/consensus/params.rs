@@ -23,6 +23,9 @@ pub const ALLOCATIONS_MAX: usize = 1_000;
 /// of any length, or the chain could not move.
 pub const LARGEST_BLOCK_MIN: u32 = 1_000;
 
+/// Bytes that the largest blocks may have at most: what nodes send each other is bounded by it.
+pub const LARGEST_BLOCK_MAX: u32 = 1_000_000;
+
 /// The version that templates and genesis carry (BIP-9's top bits).
 pub const TEMPLATE_VERSION: u32 = 0x2000_0000;
 
@@ -112,6 +115,9 @@ pub enum ParamsError {
     /// Blocks in which hardly anything has room.
     #[error("expected room for {LARGEST_BLOCK_MIN} bytes in the first block, got {0}")]
     LargestBlock(u32),
+    /// Blocks larger than nodes take from each other.
+    #[error("expected blocks of at most {LARGEST_BLOCK_MAX} bytes, got {0}")]
+    LargestBlockTooLarge(u32),
 }
 
 impl ParamsError {
@@ -128,6 +134,7 @@ impl ParamsError {
             Self::AllocationsTooLarge => "allocations-too-large",
             Self::AllocationsDiffer { .. } => "allocations-differ",
             Self::LargestBlock(_) => "largest-block-too-small",
+            Self::LargestBlockTooLarge(_) => "largest-block-too-large",
         }
     }
 }
@@ -146,12 +153,12 @@ impl ChainParams {
                 end: 60,
                 ramp: Amount::from_units(SUPPLY_MAX.units() / 20),
             },
-            largest_block: 1_000_000,
+            largest_block: LARGEST_BLOCK_MAX,
         };
         let retarget = Retarget {
             half_life: 40,
             solve_time_cap: 40,
-            easiest: power_of_two(232),
+            easiest: Target::power_of_two(232),
             enabled: true,
         };
         Self {
@@ -187,7 +194,11 @@ impl ChainParams {
             message: fixed_text("Farthing development network: these coins are worth nothing"),
             allocations,
             schedule: Schedule { emission, ..main.schedule },
-            retarget: Retarget { easiest: power_of_two(252), enabled: false, ..main.retarget },
+            retarget: Retarget {
+                easiest: Target::power_of_two(252),
+                enabled: false,
+                ..main.retarget
+            },
             ..main
         }
     }
@@ -196,7 +207,8 @@ impl ChainParams {
     ///
     /// # Errors
     /// A schedule out of range, allocations that are empty, repeated, too many or above the
-    /// supply, an easiest target without exact compact bits, too small blocks, or limits of zero.
+    /// supply, an easiest target without exact compact bits, blocks too small or too large, or
+    /// limits of zero.
     pub fn check(&self) -> Result<(), ParamsError> {
         let allocated = self.check_allocations()?;
         if allocated != self.schedule.emission.allocations {
@@ -207,6 +219,9 @@ impl ChainParams {
         let first_block = self.schedule.largest_block(Height::GENESIS.next());
         if first_block < LARGEST_BLOCK_MIN {
             return Err(ParamsError::LargestBlock(first_block));
+        }
+        if self.schedule.largest_block > LARGEST_BLOCK_MAX {
+            return Err(ParamsError::LargestBlockTooLarge(self.schedule.largest_block));
         }
         let easiest = self.retarget.easiest;
         if easiest.to_compact().to_target() != Ok(easiest) {
@@ -310,10 +325,6 @@ fn fixed_text<const MAX: usize>(text: &str) -> ShortText<MAX> {
     text.parse().expect("a short constant without control characters")
 }
 
-fn power_of_two(exponent: usize) -> Target {
-    Target::new(crate::primitives::U256::from(1) << exponent).expect("a power of two is not zero")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -340,7 +351,7 @@ mod tests {
             |p| p.schedule.spacing.start += 1,
             |p| p.schedule.spacing.end += 1,
             |p| p.schedule.largest_block += 1,
-            |p| p.retarget.easiest = power_of_two(251),
+            |p| p.retarget.easiest = Target::power_of_two(251),
             |p| p.retarget.half_life += 1,
             |p| p.retarget.enabled = true,
             |p| p.future_limit.spacings += 1,

@@ -35,8 +35,17 @@ pub enum ScheduleError {
     #[error("expected a spacing ramp of at least 1 base unit, got 0")]
     SpacingRamp,
     /// More coins than can be counted.
-    #[error("expected allocations and subsidies of at most {SUPPLY_MAX} coins, got {0} base units")]
+    #[error(
+        "expected allocations and subsidies of at most {SUPPLY_MAX} coins in all, got {coins}: a \
+         lower subsidy or halving interval gives fewer",
+        coins = supply_text(*.0)
+    )]
     Supply(u128),
+}
+
+/// A supply in coins; it may be above all amounts.
+fn supply_text(units: u128) -> String {
+    u64::try_from(units).map_or("far more".into(), |units| Amount::from_units(units).to_string())
 }
 
 impl ScheduleError {

@@ -108,6 +108,11 @@ impl Target {
         (value != U256::ZERO).then_some(Self(value))
     }
 
+    /// 2^`exponent`.
+    pub fn power_of_two(exponent: u8) -> Self {
+        Self(U256::from(1) << usize::from(exponent))
+    }
+
     /// The target as a number.
     pub const fn value(self) -> U256 {
         self.0

@@ -10,6 +10,7 @@ use super::error::WireError;
 use super::field::{Field, Object, Optional, must_match, object, too_many};
 use super::transfer::{RawTransfer, TRANSFER_JSON_TYPICAL_MAX, write_transfer};
 use super::write::Writer;
+use crate::consensus::params::LARGEST_BLOCK_MAX;
 use crate::primitives::transaction::TRANSFER_SIZE_MIN;
 use crate::primitives::{
     AddressPrefix, Block, Coinbase, CompactTarget, Header, Height, StateRoots, Transfer, UnixTime,
@@ -18,7 +19,7 @@ use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use std::fmt;
 
 /// Bytes of the largest canonical block.
-const BLOCK_SIZE_MAX: usize = 1_000_000;
+const BLOCK_SIZE_MAX: usize = LARGEST_BLOCK_MAX as usize;
 
 /// The most transactions that are read as one block: no block of 1,000,000 bytes holds as many, so
 /// a longer list is refused before it takes memory.

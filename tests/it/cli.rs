@@ -77,7 +77,7 @@ fn mistakes_are_one_line_and_code_2() {
         check(dir.path(), line, 2, mention);
     }
     config("config.toml", "[node]\nnetwork = \"moon\"\n");
-    check(dir.path(), "", 2, "config.toml line 2: network in [node]: expected main or dev");
+    check(dir.path(), "", 2, "config.toml line 2: network in [node]: expected main, dev or custom");
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn wrong_flags_end_with_code_2_and_say_what_was_expected() {
     for (line, mention) in [
         ("-p 65536", "65535"),
         ("-p=five", "five"),
-        ("--network moon", "main or dev"),
+        ("--network moon", "main, dev or custom"),
         ("--peer localhost", "port"),
         ("--bind localhost", "IP address"),
         ("--threads 257", "256"),

@@ -5,6 +5,7 @@
 
 mod access;
 mod browser;
+mod chains;
 mod cli;
 mod contract;
 mod crash;

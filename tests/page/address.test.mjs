@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decodeBech32m, recipientError } from '../../static/address.js';
+import { decodeBech32m, prefixOf, recipientError } from '../../static/address.js';
 
 const DEV = 'fard1lycg5qvjtrp3qjf5f7zl382j9x6nrjz9sdhenvyxq8c3808qxmus9rdvq2';
+const OWN = 'farc1eauhvvy2lyqq88xvf08kh50t7ceye8cp4aznnn76rhy0s6ke9uzs3x2szh';
 const KEY = 'f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9';
 
 test('the published BIP-350 texts decode', () => {
@@ -26,6 +27,13 @@ test('the published BIP-350 mistakes are refused', () => {
 test('an address or a public key in hex is accepted', () => {
   for (const text of [DEV, DEV.toUpperCase(), ` ${DEV} `, KEY, KEY.toUpperCase()]) assert.equal(recipientError(text, 'dev'), null, text);
   assert.equal(recipientError(DEV, null), null);
+});
+
+test('a chain of any other name is a custom one', () => {
+  const cases = [['main', 'far'], ['dev', 'fard'], ['class-a', 'farc'], ['constructor', 'farc'], [undefined, null]];
+  for (const [network, prefix] of cases) assert.equal(prefixOf(network), prefix, network);
+  assert.equal(recipientError(OWN, 'class-a'), null);
+  assert.match(recipientError(DEV, 'class-a'), /another network: here they start with farc1/);
 });
 
 test('a recipient that cannot be right is refused with the reason', () => {
