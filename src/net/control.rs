@@ -146,13 +146,15 @@ impl Network {
     /// What a node says of itself that is stopping: nothing that anyone would act upon.
     fn farewell(&self, time: UnixTime) -> Handshake {
         Handshake {
-            chain_id: self.chain_id,
+            chain_id: self.chain.id,
+            chain: self.chain.name.clone(),
             version: PEER_VERSION,
             height: Height::GENESIS,
-            tip: self.chain_id,
+            tip: self.chain.id,
             work: Work::ZERO,
             instance: self.instance,
             node: None,
+            linked: false,
             time,
         }
     }

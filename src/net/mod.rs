@@ -45,9 +45,9 @@ use self::client::PeerClient;
 use self::file::PeersFile;
 use self::sync::SyncGate;
 use self::table::{Table, Times};
-use crate::node::ports::PeerError;
+use crate::node::ports::{ChainName, PeerError};
 use crate::node::{Event, NodeHandle};
-use crate::primitives::{AddressPrefix, BlockHash, PeerAddress};
+use crate::primitives::{AddressPrefix, PeerAddress};
 use crate::runtime::{EndOnPanic, Spawner};
 use crate::storage::disk::DiskFile;
 use crate::wire::{Handshake, PEER_VERSION, Reach};
@@ -106,7 +106,7 @@ pub struct Network {
     node: Mutex<Option<NodeHandle>>,
     client: Box<dyn PeerClient>,
     prefix: AddressPrefix,
-    chain_id: BlockHash,
+    chain: ChainName,
     instance: u64,
     reach: Option<Reach>,
     table: Mutex<Table>,
@@ -175,7 +175,7 @@ impl Network {
         let (fetches, received) = bounded(1);
         let network = Arc::new(Self {
             prefix: node.prefix(),
-            chain_id: node.chain_id(),
+            chain: ChainName { name: node.params().name.clone(), id: node.chain_id() },
             node: Mutex::new(Some(node)),
             client,
             instance,
@@ -267,13 +267,15 @@ impl Network {
         let view = node.view();
         let tip = view.chain.tip();
         Handshake {
-            chain_id: self.chain_id,
+            chain_id: self.chain.id,
+            chain: self.chain.name.clone(),
             version: PEER_VERSION,
             height: tip.height,
             tip: tip.hash,
             work: tip.total_work,
             instance: self.instance,
             node: self.reach.clone(),
+            linked: false,
             time: node.now().unix,
         }
     }
@@ -283,8 +285,9 @@ impl Network {
         if theirs.instance == self.instance {
             return Err(PeerError::Myself(shown()));
         }
-        if theirs.chain_id != self.chain_id {
-            let (theirs, ours) = (theirs.chain_id, self.chain_id);
+        if theirs.chain_id != self.chain.id {
+            let theirs = ChainName { name: theirs.chain.clone(), id: theirs.chain_id };
+            let ours = self.chain.clone();
             return Err(PeerError::OtherChain { node: shown(), theirs, ours });
         }
         if theirs.version != PEER_VERSION {

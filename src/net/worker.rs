@@ -6,9 +6,9 @@ use super::client::Call;
 use super::peer::{Announcement, Claim};
 use super::table::{Candidate, Outcome, Target, Task};
 use super::{Network, TICK, lock, times};
-use crate::node::ports::PeerError;
+use crate::node::ports::{ChainName, PeerError};
 use crate::node::{NodeError, NodeHandle, Origin};
-use crate::primitives::{BlockHash, PeerAddress, PeerId, Txid, Work};
+use crate::primitives::{PeerAddress, PeerId, Txid, Work};
 use crate::wire::{Handshake, transfer_to_json};
 use std::sync::PoisonError;
 
@@ -98,13 +98,11 @@ impl Network {
     /// What a node means that refuses us.
     fn refusal(&self, peer: &PeerId, code: &str, reason: String) -> PeerError {
         let node = peer.to_string();
-        let words = reason.split(|c: char| !c.is_ascii_alphanumeric());
-        let mut chains = words.filter_map(|word| word.parse::<BlockHash>().ok());
-        let theirs = chains.find(|chain| *chain != self.chain_id);
-        match (code, theirs) {
+        let mut chains = ChainName::all_in(&reason).into_iter();
+        match (code, chains.find(|chain| chain.id != self.chain.id)) {
             (OWN_ADDRESS, _) => PeerError::Myself(node),
             (OTHER_CHAIN, Some(theirs)) => {
-                PeerError::OtherChain { node, theirs, ours: self.chain_id }
+                PeerError::OtherChain { node, theirs, ours: self.chain.clone() }
             }
             _ => PeerError::Refused { node, reason },
         }

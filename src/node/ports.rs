@@ -1,8 +1,10 @@
 //! What the HTTP layer asks of the miner and of the peer network, as traits, because those layers
 //! never name each other. `app` plugs them together.
 
+use crate::primitives::text::ShortText;
 use crate::primitives::{BlockHash, Height, PeerAddress, UnixTime, Work};
 use crate::wire::Handshake;
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -125,18 +127,51 @@ pub struct PeerInfo {
     pub manual: bool,
 }
 
+/// A chain, by the name that people know and by the id that nodes go by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainName {
+    /// Its name; two chains may have the same.
+    pub name: ShortText<32>,
+    /// Its genesis.
+    pub id: BlockHash,
+}
+
+impl ChainName {
+    /// The chains that the words of another node name, with their quotes as they are or escaped.
+    pub fn all_in(words: &str) -> Vec<Self> {
+        let mut chains = Vec::new();
+        for (at, _) in words.match_indices(GENESIS) {
+            let (before, after) = (&words[..at], &words[at + GENESIS.len()..]);
+            let name = before.trim_end_matches(['"', '\\']).rsplit('"').next();
+            let name = name.and_then(|name| name.parse().ok()).unwrap_or_default();
+            let id = after.get(..2 * 32).and_then(|id| id.parse().ok());
+            chains.extend(id.map(|id| Self { name, id }));
+        }
+        chains
+    }
+}
+
+/// What stands between the name of a chain and its id.
+const GENESIS: &str = " (genesis ";
+
+impl fmt::Display for ChainName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"{GENESIS}{})", self.name, self.id)
+    }
+}
+
 /// Why a peer is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PeerError {
     /// It is of another chain.
-    #[error("{node} is a node of another chain: its genesis is {theirs}, ours is {ours}")]
+    #[error("{node} is a node of the chain {theirs}, ours is {ours}")]
     OtherChain {
         /// The peer.
         node: String,
-        /// Its genesis.
-        theirs: BlockHash,
-        /// Our genesis.
-        ours: BlockHash,
+        /// Its chain.
+        theirs: ChainName,
+        /// Our chain.
+        ours: ChainName,
     },
     /// It speaks another version.
     #[error("{node} speaks version {theirs} of the peer protocol, this node speaks {ours}")]
@@ -239,4 +274,31 @@ pub trait PeerControl: Send + Sync {
 
     /// How far this node is behind.
     fn sync_status(&self) -> SyncStatus;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chains_are_found_in_what_a_node_says_of_them() {
+        let chain = |name: &str, id| ChainName {
+            name: name.parse().unwrap(),
+            id: BlockHash::from_bytes([id; 32]),
+        };
+        let (theirs, ours) = (chain("class-b", 1), chain("", 2));
+        let node = "a:1".to_owned();
+        let error = PeerError::OtherChain { node, theirs: theirs.clone(), ours: ours.clone() };
+        let message = format!(
+            "a:1 is a node of the chain \"class-b\" (genesis {}), ours is \"\" (genesis {})",
+            theirs.id, ours.id
+        );
+        assert_eq!(error.to_string(), message);
+        for words in [&message, &message.escape_debug().to_string()] {
+            assert_eq!(ChainName::all_in(words), [theirs.clone(), ours.clone()], "{words}");
+        }
+        for words in ["", " (genesis ", "x (genesis 00)", &message[..90]] {
+            assert_eq!(ChainName::all_in(words), [], "{words}");
+        }
+    }
 }

@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 /// Nodes that are read from one answer at most, as Bitcoin's `MAX_ADDR_TO_SEND`.
 pub const NODES_MAX: usize = 1_000;
 
-/// Characters of a peer's failure that are kept: enough to tell a person what it was.
-const FAILURE_TEXT_MAX: usize = 200;
+/// Characters of a peer's failure that are kept: enough to tell a person what it was, with the names
+/// and ids of two chains.
+const FAILURE_TEXT_MAX: usize = 400;
 
 /// Every failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

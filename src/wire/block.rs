@@ -31,7 +31,7 @@ pub const BLOCK_JSON_MAX: usize =
     TRANSACTIONS_MAX * (TRANSFER_JSON_TYPICAL_MAX + 1) + BLOCK_FRAME_JSON_MAX;
 
 /// Bytes of the longest text of a block around its transfers.
-const BLOCK_FRAME_JSON_MAX: usize = 1_200;
+pub(super) const BLOCK_FRAME_JSON_MAX: usize = 1_200;
 
 /// What a coinbase shows as its sender, as the original did.
 const COINBASE_SENDER: &str = "MINING";
@@ -65,7 +65,7 @@ struct RawBlock<'a> {
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawCoinbase<'a> {
+pub(super) struct RawCoinbase<'a> {
     #[serde(borrow, default)]
     id: Optional<'a>,
     #[serde(borrow)]
@@ -121,7 +121,7 @@ impl<'de> Visitor<'de> for TransactionsVisitor {
 }
 
 impl RawCoinbase<'_> {
-    fn read(self, prefix: AddressPrefix) -> Result<Coinbase, WireError> {
+    pub(super) fn read(self, prefix: AddressPrefix) -> Result<Coinbase, WireError> {
         self.sender.exactly("sender", COINBASE_SENDER)?;
         self.signature.exactly("signature", "")?;
         let coinbase = Coinbase {
@@ -245,7 +245,7 @@ fn write_header(writer: &mut Writer, height: Height, header: &Header, roots: &St
         .json(r#","transactions":["#);
 }
 
-fn write_coinbase(writer: &mut Writer, coinbase: &Coinbase, prefix: AddressPrefix) {
+pub(super) fn write_coinbase(writer: &mut Writer, coinbase: &Coinbase, prefix: AddressPrefix) {
     writer
         .json(r#"{"id":""#)
         .reversed_hex(coinbase.id().as_bytes())

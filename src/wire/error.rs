@@ -81,6 +81,14 @@ pub enum WireError {
         /// The start of what was found.
         got: String,
     },
+    /// Another text than base64url without padding, in its one spelling.
+    #[error("expected base64url without padding in field `{field}`, got {got}")]
+    Base64 {
+        /// Its name.
+        field: &'static str,
+        /// The start of what was found.
+        got: String,
+    },
     /// A number that is not an amount of coins.
     #[error("field `{field}`: {source}")]
     Amount {
@@ -163,6 +171,7 @@ impl WireError {
             Self::Type { .. } => "field-wrong-type",
             Self::Number { .. } => "field-bad-number",
             Self::Hex { .. } => "field-bad-hex",
+            Self::Base64 { .. } => "field-bad-base64",
             Self::Amount { source, .. } => source.code(),
             Self::Address { source, .. } => source.code(),
             Self::Node { source, .. } => source.code(),

@@ -8,6 +8,7 @@ use crate::primitives::text::ShortText;
 use crate::primitives::{
     AddressPrefix, Amount, BlockHash, Hash256, PeerAddress, PublicKey, Txid, U256, Work,
 };
+use data_encoding::BASE64URL_NOPAD;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -75,6 +76,77 @@ impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for ListVisitor<T,
             elements.push(element);
         }
         Ok(List(elements))
+    }
+}
+
+/// Fields of an object that [`Fields`] reads at most: more than any of them has.
+const FIELDS_MAX: usize = 8;
+
+/// An object whose fields depend on each other: they are taken by name, and none may be left.
+pub(super) struct Fields<'a> {
+    left: Vec<(String, Field<'a>)>,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads `text` as one object and nothing else.
+    pub(super) fn read(text: &'a str) -> Result<Self, WireError> {
+        let left = document::<AnyFields<'_>>(text)?.0;
+        let repeated = |(index, (name, _)): &(usize, &(String, Field<'_>))| {
+            left[..*index].iter().any(|(earlier, _)| earlier == name)
+        };
+        match left.iter().enumerate().find(repeated) {
+            Some((_, (name, _))) => Err(WireError::Duplicate(shown(name))),
+            None => Ok(Self { left, known: Vec::new() }),
+        }
+    }
+
+    /// Takes a field that may be left out.
+    pub(super) fn find(&mut self, name: &'static str) -> Option<Field<'a>> {
+        self.known.push(name);
+        let index = self.left.iter().position(|(known, _)| known == name)?;
+        Some(self.left.swap_remove(index).1)
+    }
+
+    /// Takes a field that has to be there.
+    pub(super) fn take(&mut self, name: &'static str) -> Result<Field<'a>, WireError> {
+        self.find(name).ok_or_else(|| WireError::Missing(name.to_owned()))
+    }
+
+    /// Refuses what has not been taken.
+    pub(super) fn end(self) -> Result<(), WireError> {
+        let Some((field, _)) = self.left.first() else { return Ok(()) };
+        let known = format!("one of `{}`", self.known.join("`, `"));
+        Err(WireError::Unknown { field: shown(field), known })
+    }
+}
+
+struct AnyFields<'a>(Vec<(String, Field<'a>)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for AnyFields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(AnyFieldsVisitor)
+    }
+}
+
+struct AnyFieldsVisitor;
+
+impl<'de> Visitor<'de> for AnyFieldsVisitor {
+    type Value = AnyFields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(field) = map.next_entry()? {
+            if fields.len() == FIELDS_MAX {
+                return Err(too_many(FIELDS_MAX));
+            }
+            fields.push(field);
+        }
+        Ok(AnyFields(fields))
     }
 }
 
@@ -167,6 +239,29 @@ impl<'a> Field<'a> {
     ) -> Result<[u8; N], WireError> {
         let text = self.string(field, "a string of hex digits")?;
         decode_hex(&text).ok_or_else(|| WireError::Hex { field, digits, got: shown(&text) })
+    }
+
+    /// At most `max` bytes in base64url without padding; the text is measured before it is read.
+    pub(super) fn base64(self, field: &'static str, max: usize) -> Result<Vec<u8>, WireError> {
+        let text = self.string(field, "a string of base64url")?;
+        if text.len() > BASE64URL_NOPAD.encode_len(max) {
+            let (expected, got) =
+                (format!("at most {max} bytes"), format!("{} digits", text.len()));
+            return Err(WireError::Value { field, expected, got });
+        }
+        let wrong = |_| WireError::Base64 { field, got: shown(&text) };
+        BASE64URL_NOPAD.decode(text.as_bytes()).map_err(wrong)
+    }
+
+    /// An array of at most `MAX` values.
+    pub(super) fn list<const MAX: usize>(
+        self,
+        field: &'static str,
+    ) -> Result<Vec<Field<'a>>, WireError> {
+        if !self.0.starts_with('[') {
+            return Err(self.wrong_type(field, "an array"));
+        }
+        document::<List<Field<'a>, MAX>>(self.0).map(|list| list.0)
     }
 
     /// 64 hex digits as they stand.

@@ -42,7 +42,12 @@ pub use list::{
     transfers_from_json,
 };
 pub use peer::{
-    BlockAnnouncement, Handshake, PEER_VERSION, PeerRecord, Reach, block_announcement_to_json,
+    ADDRESSES_MAX, ANNOUNCED_BLOCKS_MAX, ANNOUNCED_IDS_MAX, ANNOUNCEMENT_JSON_MAX, AnnouncedBlock,
+    Announcement, BUCKETS_MAX, BlockAnnouncement, COMPACT_INLINE_MAX, COMPACT_JSON_MAX,
+    FETCH_JSON_MAX, FRAME_JSON_MAX, Frame, Handshake, HttpForm, INDEXES_MAX, PEER_VERSION,
+    POOL_IDS_MAX, PeerRecord, PoolSummary, Question, Reach, TRANSFERS_ASKED_MAX,
+    addresses_from_json, addresses_to_json, block_announcement_to_json, buckets_from_query,
+    compact_from_json, compact_to_json, pool_ids_from_json, pool_ids_to_json,
 };
 pub use proof::{AccountProof, AccountProofEnd, ProvenBlock, TransactionProof};
 pub use request::{MINER_THREADS_MAX, MinerRequest, RequestId, SendRequest, node_from_json};

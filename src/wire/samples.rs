@@ -65,7 +65,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn any_coinbase()(
+    pub(super) fn any_coinbase()(
         (height, extra_nonce, extension) in any::<(u32, [u8; 8], [u8; 32])>(),
         recipient in any::<[u8; 32]>(),
         amount in amount(),

@@ -1,6 +1,8 @@
 //! Writing: canonical JSON text, compact and fast.
 
-use crate::primitives::{AddressPrefix, Amount, PublicKey};
+use super::list::ArrayFrame;
+use crate::primitives::{AddressPrefix, Amount, PublicKey, Txid};
+use data_encoding::BASE64URL_NOPAD;
 use std::fmt::Display;
 use std::io::Write as _;
 
@@ -46,6 +48,28 @@ impl Writer {
         let mut bytes = *bytes;
         bytes.reverse();
         self.hex(&bytes)
+    }
+
+    /// The bytes in base64url without padding (RFC 4648, section 5), without quotes.
+    pub(super) fn base64(&mut self, bytes: &[u8]) -> &mut Self {
+        self.json(&BASE64URL_NOPAD.encode(bytes))
+    }
+
+    /// An array.
+    pub(super) fn all<T>(&mut self, values: &[T], write: impl Fn(&mut Self, &T)) -> &mut Self {
+        let mut frame = ArrayFrame::new();
+        for value in values {
+            self.json(frame.before_element());
+            write(self, value);
+        }
+        self.json(frame.end())
+    }
+
+    /// An array of ids.
+    pub(super) fn txids(&mut self, ids: &[Txid]) -> &mut Self {
+        self.all(ids, |writer, id| {
+            writer.json("\"").reversed_hex(id.as_bytes()).json("\"");
+        })
     }
 
     /// The address, without quotes.

@@ -7,7 +7,7 @@ use farthing::consensus::params::ChainParams;
 use farthing::primitives::amount::COIN;
 use farthing::primitives::{Amount, Block, UnixTime};
 use farthing::testkit::{TestChain, TestKey};
-use farthing::wire::{Handshake, Reach, block_to_json, headers_to_json};
+use farthing::wire::{Handshake, PEER_VERSION, Reach, block_to_json, headers_to_json};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -61,12 +61,14 @@ fn greeting(chain: &TestChain, port: u16) -> String {
     let tip = chain.chain.tip();
     let handshake = Handshake {
         chain_id: chain.chain.chain_id(),
-        version: 1,
+        chain: "dev".parse().expect("a short name"),
+        version: PEER_VERSION,
         height: tip.height,
         tip: tip.hash,
         work: tip.total_work,
         instance: u64::from(port),
         node: Some(Reach::Port(port)),
+        linked: false,
         time: now(),
     };
     handshake.to_json()

@@ -200,9 +200,9 @@ fn a_longer_chain_of_a_foreign_genesis_changes_nothing() {
         assert_eq!(answer.status, 200, "{}", answer.text);
     }
     let greeting = json!({
-        "chain_id": forged.chain.chain_id().to_string(), "version": 1, "height": 5,
+        "chain_id": forged.chain.chain_id().to_string(), "chain": "dev", "version": 2, "height": 5,
         "tip": forged.chain.tip().hash.to_string(), "work": "ffffffff",
-        "instance": "0123456789abcdef", "time": 1_795_305_600,
+        "instance": "0123456789abcdef", "linked": false, "time": 1_795_305_600,
     });
     let answer = node.post("/handshake", &greeting);
     assert_eq!((answer.status, &*answer.code()), (409, "other-chain"));

@@ -64,12 +64,14 @@ pub fn messages(example: &Example) -> String {
     let tip = example.chain.tip();
     let handshake = Handshake {
         chain_id: example.chain_id,
+        chain: example.params.name.clone(),
         version: PEER_VERSION,
         height: Height(1),
         tip: tip.hash,
         work: tip.total_work,
         instance: 0x0123_4567_89ab_cdef,
         node: Some(Reach::Port(5_000)),
+        linked: false,
         time: UnixTime(example.block.header.time.0 + 3),
     };
     let announcement = block_announcement_to_json("{…the block…}", Some(&Reach::Port(5_000)));

@@ -17,8 +17,8 @@ use crate::runtime::Spawner;
 use crate::storage::lock::ProcessLock;
 use crate::testkit::{TestKey, solve};
 use crate::wire::{
-    BlockAnnouncement, Handshake, Reach, block_to_json, headers_to_json, transfer_from_json,
-    transfer_to_json,
+    BlockAnnouncement, Failure, Handshake, Reach, block_to_json, headers_to_json, to_json,
+    transfer_from_json, transfer_to_json,
 };
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::{BTreeMap, BTreeSet};
@@ -173,7 +173,7 @@ fn reply(status: u16, body: impl Into<String>) -> Reply {
 }
 
 fn refusal(status: u16, code: &str, message: &dyn std::fmt::Display) -> Reply {
-    reply(status, format!(r#"{{"message":"{message}","code":"{code}"}}"#))
+    reply(status, to_json(&Failure { message: message.to_string(), code: code.to_owned() }))
 }
 
 /// What the HTTP handlers do.

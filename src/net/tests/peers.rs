@@ -35,12 +35,14 @@ fn nodes_of_other_chains_are_refused_with_both_names() {
     let ours = TestNode::start(&world, 1);
     let mut params = ChainParams::dev();
     params.genesis_time = params.genesis_time.plus(1);
+    params.name = "class-b".parse().unwrap();
     let theirs = TestNode::start_in(&world, 2, tempfile::tempdir().unwrap(), params);
     let error = ours.network.add(theirs.at()).unwrap_err();
     assert_eq!(error.code(), "other-chain");
-    for chain in [ours.node.chain_id(), theirs.node.chain_id()] {
-        assert!(error.to_string().contains(&chain.to_string()), "{error}");
-    }
+    let (here, there) = (ours.node.chain_id(), theirs.node.chain_id());
+    let words =
+        format!("the chain \"class-b\" (genesis {there}), ours is \"dev\" (genesis {here})");
+    assert!(error.to_string().contains(&words), "{error}");
     assert!(ours.peers().is_empty() && theirs.peers().is_empty());
     // One that is in the list already, as from the settings, stays there with the reason.
     ours.network.table().add_manual(&theirs.at());

@@ -28,12 +28,14 @@ fn times(monotonic: Duration) -> Times {
 fn handshake(instance: u64) -> Handshake {
     Handshake {
         chain_id: BlockHash::ZERO,
+        chain: "dev".parse().unwrap(),
         version: PEER_VERSION,
         height: Height(0),
         tip: BlockHash::ZERO,
         work: Work::ZERO,
         instance,
         node: None,
+        linked: false,
         time: UnixTime(1_000),
     }
 }

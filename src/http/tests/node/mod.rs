@@ -13,8 +13,8 @@ use crate::consensus::params::ChainParams;
 use crate::http::live::{self, LiveHub};
 use crate::http::{Api, HttpServer, ROUTES, Running, Settings};
 use crate::node::ports::{
-    MineError, Mined, MinerControl, MinerStatus, PeerControl, PeerError, PeerInfo, PeerState,
-    Resolved, SyncStatus,
+    ChainName, MineError, Mined, MinerControl, MinerStatus, PeerControl, PeerError, PeerInfo,
+    PeerState, Resolved, SyncStatus,
 };
 use crate::node::{NodeHandle, Opening, Origin, open};
 use crate::primitives::{
@@ -119,7 +119,8 @@ impl PeerControl for ListedPeers {
     fn greet(&self, theirs: &Handshake, _: IpAddr) -> Result<Handshake, PeerError> {
         let ours = self.node.chain_id();
         if theirs.chain_id != ours {
-            let theirs = theirs.chain_id;
+            let theirs = ChainName { name: theirs.chain.clone(), id: theirs.chain_id };
+            let ours = ChainName { name: self.node.params().name.clone(), id: ours };
             return Err(PeerError::OtherChain { node: "a:1".into(), theirs, ours });
         }
         Ok(Handshake { node: None, instance: 2, ..theirs.clone() })
@@ -281,12 +282,14 @@ impl Node {
         let view = self.handle().view();
         Handshake {
             chain_id: self.handle().chain_id(),
+            chain: self.handle().params().name.clone(),
             version: PEER_VERSION,
             height: view.chain.height(),
             tip: view.chain.tip().hash,
             work: view.chain.tip().total_work,
             instance: 1,
             node: None,
+            linked: false,
             time: UnixTime(1),
         }
     }
