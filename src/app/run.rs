@@ -132,14 +132,13 @@ fn start_net(
         DataDir::open(&settings.node.data_dir, address.port()).map_err(anyhow::Error::from)?;
     let opening = net::Opening {
         node: node.clone(),
-        events,
         client: Box::new(HttpClient::new()),
         file: dir.peers().as_path().into(),
         peers: settings.node.peers.clone(),
         reach: reach_of(address.ip(), address.port()),
         instance: getrandom::u64().context("the operating system gives no randomness")?,
     };
-    Ok(Network::start(opening, spawner).context("cannot start the peer network")?)
+    Ok(Network::start(opening, events, spawner).context("cannot start the peer network")?)
 }
 
 fn start_miner(

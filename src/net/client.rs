@@ -14,13 +14,14 @@ use crate::wire::{
 };
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::Duration;
 use ureq::{Agent, Body, Timeout, http};
 
 /// How long a connection may take to open; a node that is there answers in far less.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 
-/// How long a peer may take to begin its answer; one that is silent longer holds a worker.
+/// How long a peer may take to begin its answer; one that is silent longer holds a thread.
 const FIRST_BYTE_MAX: Duration = Duration::from_secs(4);
 
 /// How long a small exchange may take in all.
@@ -51,30 +52,30 @@ const POOL_BYTES_MAX: usize = TRANSFERS_MAX * (TRANSFER_JSON_MAX + 1);
 const HEAD_BYTES_MAX: usize = 8 << 10;
 
 /// What is asked of a peer.
-#[derive(Clone, Debug)]
-pub enum Call<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
     /// Who are you, and how far are you? The text is ours.
     Handshake {
         /// Our own handshake.
-        text: &'a str,
+        text: String,
         /// Whether a person waits for the answer.
         quick: bool,
     },
     /// What comes after these on your best chain?
     Headers {
         /// The locator.
-        locator: &'a [BlockHash],
+        locator: Vec<BlockHash>,
         /// Whether a person waits for the answer.
         quick: bool,
     },
     /// Give me these blocks.
-    Blocks(&'a [BlockHash]),
+    Blocks(Vec<BlockHash>),
     /// Which transactions are open?
     Pool,
-    /// Here is a block; the text is the whole announcement.
-    Block(&'a str),
+    /// Here is a block; the text is the whole announcement, one for all peers.
+    Block(Arc<str>),
     /// Here is a transfer.
-    Transfer(&'a str),
+    Transfer(String),
 }
 
 /// An answer as it came.
@@ -109,7 +110,7 @@ pub trait PeerClient: Send + Sync {
     ///
     /// # Errors
     /// If there is no whole answer within them.
-    fn call(&self, peer: &PeerAddress, call: &Call<'_>) -> Result<Reply, CallError>;
+    fn call(&self, peer: &PeerAddress, call: &Call) -> Result<Reply, CallError>;
 
     /// Whether two addresses are spellings of one place, as far as is known without asking.
     fn is_same_place(&self, one: &PeerAddress, other: &PeerAddress) -> bool {
@@ -131,7 +132,7 @@ fn is_this_machine(address: &PeerAddress) -> bool {
     }
 }
 
-impl Call<'_> {
+impl Call {
     /// How long it may take.
     const fn duration_max(&self) -> Duration {
         match self {
@@ -168,9 +169,10 @@ impl Call<'_> {
     }
 
     /// What is posted; `None` for a plain question.
-    const fn body(&self) -> Option<&str> {
+    fn body(&self) -> Option<&str> {
         match self {
-            Self::Handshake { text, .. } | Self::Block(text) | Self::Transfer(text) => Some(text),
+            Self::Handshake { text, .. } | Self::Transfer(text) => Some(text),
+            Self::Block(text) => Some(text),
             Self::Headers { .. } | Self::Blocks(_) | Self::Pool => None,
         }
     }
@@ -202,7 +204,7 @@ impl HttpClient {
         Self(config.build().new_agent())
     }
 
-    fn send(&self, url: &str, call: &Call<'_>) -> Result<http::Response<Body>, ureq::Error> {
+    fn send(&self, url: &str, call: &Call) -> Result<http::Response<Body>, ureq::Error> {
         let limit = Some(call.duration_max());
         match call.body() {
             None => self.0.get(url).config().timeout_global(limit).build().call(),
@@ -215,7 +217,7 @@ impl HttpClient {
 }
 
 impl PeerClient for HttpClient {
-    fn call(&self, peer: &PeerAddress, call: &Call<'_>) -> Result<Reply, CallError> {
+    fn call(&self, peer: &PeerAddress, call: &Call) -> Result<Reply, CallError> {
         let url = format!("http://{peer}{}", call.path());
         let (max, error) = (call.bytes_max(), |error| call_error(error, call.bytes_max()));
         let mut response = self.send(&url, call).map_err(error)?;

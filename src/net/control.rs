@@ -1,14 +1,16 @@
 //! What the HTTP layer asks of the peer network.
 
-use super::table::Candidate;
-use super::worker::Met;
-use super::{Network, TICK, may_call_back, times};
+use super::answer;
+use super::client::Call;
+use super::driver::TICK;
+use super::exchange::Met;
+use super::table::{CALLS_MAX, Candidate, SUSPECT_CALLS_MAX};
+use super::{Network, lock, may_call_back, times};
 use crate::node::NodeHandle;
 use crate::node::ports::{PeerControl, PeerError, PeerInfo, PeerState, Resolved, SyncStatus};
 use crate::primitives::{Amount, Height, PeerAddress, PeerId, PublicKey, UnixTime, Work};
 use crate::wire::{Handshake, PEER_VERSION, Reach};
 use std::net::IpAddr;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 /// How long Resolve Conflicts waits for the peers to answer.
@@ -37,12 +39,14 @@ impl PeerControl for Network {
             return Err(PeerError::TooMany { max: super::PEERS_MAX });
         }
         let id = PeerId::from(address.clone());
-        let met = self.meet(&id, true);
+        let Some(ours) = self.node().map(|node| self.handshake(&node)) else { return Ok(None) };
+        let call = Call::Handshake { text: ours.to_json(), quick: true };
+        let met = self.met(&id, self.client.call(&address, &call));
         let Some(node) = self.node() else { return Ok(None) };
         let theirs = match met {
-            Some(Err(Met::Refused(error))) => return Err(error),
-            Some(Ok(met)) => Some(met.theirs),
-            Some(Err(Met::Busy | Met::Failed(_))) | None => None,
+            Err(Met::Refused(error)) => return Err(error),
+            Ok(theirs) => Some(theirs),
+            Err(Met::Busy | Met::Failed(_)) => None,
         };
         let twin =
             theirs.as_ref().and_then(|theirs| self.spelled_otherwise(&address, theirs.instance));
@@ -60,7 +64,7 @@ impl PeerControl for Network {
             table.merge(&address, &twin);
         }
         drop(table);
-        self.changed.notify_all();
+        self.signal.tell();
         self.save();
         if let Some(theirs) = &theirs {
             self.sync_if_behind(&node, theirs);
@@ -92,7 +96,7 @@ impl PeerControl for Network {
             let is_source = address.ip() == Some(client);
             let candidate = Candidate { address, instance: theirs.instance, is_source, client };
             self.table().heard_of(candidate, is_news, node.now().monotonic);
-            self.changed.notify_all();
+            self.signal.tell();
         }
         Ok(ours)
     }
@@ -107,33 +111,32 @@ impl PeerControl for Network {
             None => table.ask_all_soon(now),
         }
         drop(table);
-        self.changed.notify_all();
+        self.signal.tell();
     }
 
     fn resolve(&self) -> Resolved {
-        let (before, adopted) = (self.tip(), self.sync.adopted());
+        let (before, adopted) = (self.tip(), self.adopted());
         let (asked, answered) = self.ask_everyone();
-        let request = self.sync.request();
-        self.wait_for_sync(request);
-        let replaced = self.sync.adopted() > adopted && self.tip() != before;
+        self.wait_for_sync(self.request_sync());
+        let replaced = self.adopted() > adopted && self.tip() != before;
         Resolved { replaced, answered, asked }
     }
 
     fn sync_status(&self) -> SyncStatus {
-        let Some(node) = self.node() else {
-            return SyncStatus { synced: false, best_height: Height(0), clock_offset: None };
-        };
-        let view = node.view();
-        let table = self.table();
+        let Some(node) = self.node() else { return SyncStatus::default() };
+        let (view, now) = (node.view(), node.now().monotonic);
+        let chain = &view.chain;
+        let (sync, table) = (lock(&self.sync), self.table());
         let everyone_asked = table.peers().all(|peer| peer.state != PeerState::New);
-        let clock_offset = median(
-            table.peers().filter_map(|peer| peer.clock_offset.filter(|_| peer.is_connected())),
-        );
-        drop(table);
+        let connected = table.peers().filter(|peer| peer.is_connected());
+        let (blocks_per_second, seconds_left) = sync.pace(chain, now);
         SyncStatus {
-            synced: everyone_asked && self.is_in_front(&node),
-            best_height: view.chain.headers().heaviest().height,
-            clock_offset,
+            height: chain.height(),
+            best_height: chain.headers().heaviest().height,
+            blocks_per_second,
+            seconds_left,
+            synced: everyone_asked && sync.is_in_front(chain, &table),
+            clock_offset: median(connected.filter_map(|peer| peer.clock_offset)),
         }
     }
 }
@@ -166,42 +169,51 @@ impl Network {
     /// Waits until a request was served, as long as the sync makes progress.
     fn wait_for_sync(&self, request: u64) {
         let end = Instant::now() + RESOLVE_SYNC_MAX;
-        let headers = || self.node().map(|node| node.view().chain.headers().len());
-        let mut known = (self.sync.adopted(), headers());
-        let mut idle_end = Instant::now() + RESOLVE_IDLE_MAX;
-        while !self.sync.wait_for(request, Instant::now() + TICK, || self.waits_no_more()) {
-            let (now, found) = (Instant::now(), (self.sync.adopted(), headers()));
-            if found != known {
-                (known, idle_end) = (found, now + RESOLVE_IDLE_MAX);
+        let known = || (self.adopted(), self.node().map(|node| node.view().chain.headers().len()));
+        let (mut last, mut idle_end) = (known(), Instant::now() + RESOLVE_IDLE_MAX);
+        loop {
+            let seen = self.signal.seen();
+            let (now, found) = (Instant::now(), known());
+            if found != last {
+                (last, idle_end) = (found, now + RESOLVE_IDLE_MAX);
             }
-            if now >= end.min(idle_end) || self.waits_no_more() {
+            let served = lock(&self.sync).served() >= request;
+            if served || now >= end.min(idle_end) || self.waits_no_more() {
                 return;
             }
+            self.signal.wait(seen, TICK);
         }
+    }
+
+    /// Blocks that syncs have brought onto the best chain so far.
+    fn adopted(&self) -> u64 {
+        lock(&self.sync).adopted()
     }
 
     /// Asks every peer for its tip and waits for the answers, for a while; returns how many were
     /// asked and how many answered.
     fn ask_everyone(&self) -> (usize, usize) {
-        let Some(node) = self.node() else { return (0, 0) };
+        let Some(now) = self.node().map(|node| node.now().monotonic) else { return (0, 0) };
         let deadline = Instant::now() + RESOLVE_ASK_MAX;
         let mut table = self.table();
-        let before = table.ask_all(node.now().monotonic);
-        drop(node);
-        // While a person waits, those that may not answer may hold all workers but two.
-        table.suspect_calls_max = super::WORKERS - super::table::SUSPECT_CALLS_MAX;
-        self.changed.notify_all();
-        let open = |table: &super::Table| {
-            let ended = |(id, ended, _): &&(PeerId, u64, u64)| {
-                table.find(id).is_some_and(|peer| peer.ended <= *ended)
-            };
-            before.iter().any(|peer| ended(&peer))
+        let before = table.ask_all(now);
+        // While a person waits, those that may not answer may hold all calls but two.
+        table.suspect_calls_max = CALLS_MAX - SUSPECT_CALLS_MAX;
+        drop(table);
+        self.signal.tell();
+        let is_open = |(id, ended, _): &(PeerId, u64, u64)| {
+            self.table().find(id).is_some_and(|peer| peer.ended <= *ended)
         };
-        while open(&table) && Instant::now() < deadline && !self.waits_no_more() {
-            let waited = self.changed.wait_timeout(table, TICK);
-            table = waited.unwrap_or_else(PoisonError::into_inner).0;
+        loop {
+            let seen = self.signal.seen();
+            let over = Instant::now() >= deadline || self.waits_no_more();
+            if over || !before.iter().any(is_open) {
+                break;
+            }
+            self.signal.wait(seen, TICK);
         }
-        table.suspect_calls_max = super::table::SUSPECT_CALLS_MAX;
+        let mut table = self.table();
+        table.suspect_calls_max = SUSPECT_CALLS_MAX;
         let answered = before.iter().filter(|(id, _, answered)| {
             table.find(id).is_some_and(|peer| peer.answered > *answered)
         });
@@ -223,8 +235,8 @@ impl Network {
             return None;
         }
         let locator = view.chain.headers().locator(&tip);
-        let first =
-            self.asker().headers(&address.clone().into(), &locator, true).ok()?.first()?.previous;
+        let answer = self.client.call(address, &Call::Headers { locator, quick: true });
+        let first = answer::headers(answer).ok()?.first()?.previous;
         let fork = view.chain.headers().get(&first)?.height;
         let (received, whole) = received_above(node, &wallet, fork);
         if received == Amount::ZERO {

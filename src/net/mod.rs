@@ -7,10 +7,12 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`job`] | all that is done, in halves: what is due, what is to be asked, what the answer means |
+//! | [`driver`] | does what is due, in a fixed number of threads |
 //! | [`client`] | the calls, over HTTP or over whatever stands in for it |
-//! | [`ask`] | a call with its answer read |
+//! | [`answer`] | reads answers |
 //! | [`peer`], [`table`] | what is known, and what is due: no clock, no network, no threads |
-//! | [`worker`] | does what is due, in a fixed number of threads |
+//! | [`exchange`] | handshakes |
 //! | [`relay`] | puts what was accepted into the outboxes |
 //! | [`sync`] | headers first, then only the bodies that are missing |
 //! | [`control`] | what the HTTP layer asks: the list, handshakes, Resolve Conflicts |
@@ -23,58 +25,54 @@
 //! person removed stays away, also over a restart, until a person adds it again or the settings name
 //! it.
 //!
-//! Threads: `net-relay` is joined at the end. The others may hang in a call for seconds, so they are
+//! It has no threads of its own: [`Network::next`], [`Network::begin`] and [`Network::finish`] are
+//! driven from outside, and all times come from the node's clock. [`Network::start`] drives it with
+//! threads: `net-relay` is joined at the end; the others may hang in a call for seconds, so they are
 //! guests that hold no handle to the node while they wait: [`Network::stop`] takes the handle away,
 //! and whoever returns from a call finds nothing left to do.
+//!
+//! Locks: chores, then sync, then table, each for as long as a decision takes.
 
-mod ask;
+mod answer;
 mod blame;
 pub mod client;
 mod control;
+mod driver;
+mod exchange;
 mod file;
+mod job;
 mod peer;
 mod relay;
 mod sync;
 mod table;
 #[cfg(test)]
 mod tests;
-mod worker;
 
-use self::ask::Asker;
 use self::client::PeerClient;
+use self::driver::Signal;
 use self::file::PeersFile;
-use self::sync::SyncGate;
+use self::relay::Chores;
+use self::sync::Sync;
 use self::table::{Table, Times};
 use crate::node::ports::{ChainName, PeerError};
 use crate::node::{Event, NodeHandle};
 use crate::primitives::{AddressPrefix, PeerAddress};
-use crate::runtime::{EndOnPanic, Spawner};
+use crate::runtime::Spawner;
 use crate::storage::disk::DiskFile;
 use crate::wire::{Handshake, PEER_VERSION, Reach};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::Receiver;
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use self::job::{Begun, Job};
 pub use self::peer::{OUTBOX_BLOCKS_MAX, OUTBOX_TRANSFERS_MAX};
 pub use self::table::{BACKOFF_MAX, LEARNED_MAX, LIE_PAUSE, PEERS_MAX, REMOVED_MAX};
 
-/// Threads that call peers for handshakes, relay and open transactions.
-pub const WORKERS: usize = 8;
-
-/// Threads that fetch bodies, so that a silent peer does not hold up the others.
-pub const FETCHERS: usize = 4;
-
 /// The lowest port at which a stranger is called back (RFC 6335: those below belong to services).
 const CALL_BACK_PORT_MIN: u16 = 1_024;
-
-/// Stack of a calling thread: the deepest it goes is reading JSON, which does not recurse.
-const STACK_BYTES: usize = 512 << 10;
-
-/// How often a thread that waits looks whether it is over.
-const TICK: Duration = Duration::from_millis(200);
 
 /// Tips are exchanged every spacing of blocks, within these limits.
 const EXCHANGE_MIN: Duration = Duration::from_secs(10);
@@ -86,8 +84,6 @@ const EXCHANGE_MAX: Duration = Duration::from_secs(60);
 pub struct Opening {
     /// The node.
     pub node: NodeHandle,
-    /// What happens in it, from before the first moment on.
-    pub events: Receiver<Event>,
     /// How peers are called.
     pub client: Box<dyn PeerClient>,
     /// Where the list of peers is kept.
@@ -110,12 +106,12 @@ pub struct Network {
     instance: u64,
     reach: Option<Reach>,
     table: Mutex<Table>,
-    /// Something in the table has changed.
-    changed: Condvar,
+    sync: Mutex<Sync>,
+    chores: Mutex<Chores>,
+    /// Something in these has changed.
+    signal: Signal,
     /// Held while the file is written, so that an older list never replaces a newer one.
     file: Mutex<PeersFile>,
-    sync: SyncGate,
-    fetches: Sender<sync::Fetch>,
     /// Whether nobody is to wait for peers any more.
     waits_end: AtomicBool,
 }
@@ -150,13 +146,10 @@ fn is_inner(ip: IpAddr) -> bool {
 }
 
 impl Network {
-    /// Reads the list of peers and starts the threads.
-    ///
-    /// # Errors
-    /// If the system has no threads. A list that cannot be read is logged, and
-    /// the network starts without it.
-    pub fn start(opening: Opening, spawner: &Spawner) -> io::Result<Arc<Self>> {
-        let Opening { node, events, client, file, peers, reach, instance } = opening;
+    /// The network of a node, with the list of peers read, and with no threads.
+    /// A list that cannot be read is logged, and the network starts without it.
+    pub fn new(opening: Opening) -> Arc<Self> {
+        let Opening { node, instance, client, file, peers, reach } = opening;
         let file = PeersFile::new(file);
         let mut table = Table::new(instance, exchange_every(&node));
         match file.load() {
@@ -171,9 +164,7 @@ impl Network {
                 log::warn!("{peer} is not joined: there are {PEERS_MAX} peers already");
             }
         }
-        // No more than one waits: whoever is asked late looks slow.
-        let (fetches, received) = bounded(1);
-        let network = Arc::new(Self {
+        Arc::new(Self {
             prefix: node.prefix(),
             chain: ChainName { name: node.params().name.clone(), id: node.chain_id() },
             node: Mutex::new(Some(node)),
@@ -181,55 +172,34 @@ impl Network {
             instance,
             reach,
             table: Mutex::new(table),
-            changed: Condvar::new(),
+            sync: Mutex::default(),
+            chores: Mutex::default(),
+            signal: Signal::default(),
             file: Mutex::new(file),
-            sync: SyncGate::default(),
-            fetches,
             waits_end: AtomicBool::new(false),
-        });
-        network.start_threads(events, &received, spawner)?;
-        Ok(network)
-    }
-
-    fn start_threads(
-        self: &Arc<Self>,
-        events: Receiver<Event>,
-        fetches: &Receiver<sync::Fetch>,
-        spawner: &Spawner,
-    ) -> io::Result<()> {
-        let network = self.clone();
-        spawner.spawn("net-relay", move || network.relay(&events))?;
-        self.guest(spawner, "net-sync", Self::run_sync)?;
-        for index in 0..WORKERS {
-            self.guest(spawner, &format!("net-{index}"), Self::run_worker)?;
-        }
-        for index in 0..FETCHERS {
-            let fetches = fetches.clone();
-            let run = move |network: &Self| network.run_fetcher(&fetches);
-            self.guest(spawner, &format!("net-fetch-{index}"), run)?;
-        }
-        Ok(())
-    }
-
-    fn guest(
-        self: &Arc<Self>,
-        spawner: &Spawner,
-        name: &str,
-        run: impl FnOnce(&Self) + Send + 'static,
-    ) -> io::Result<()> {
-        let network = self.clone();
-        spawner.spawn_guest(name, STACK_BYTES, move || {
-            let _guard = EndOnPanic::new("peer network");
-            run(&network);
         })
+    }
+
+    /// As [`Self::new`], driven by threads; `events` is what happens in the node, from before the
+    /// first moment on.
+    ///
+    /// # Errors
+    /// If the system has no threads.
+    pub fn start(
+        opening: Opening,
+        events: Receiver<Event>,
+        spawner: &Spawner,
+    ) -> io::Result<Arc<Self>> {
+        let network = Self::new(opening);
+        network.drive(events, spawner)?;
+        Ok(network)
     }
 
     /// Lets nobody wait for peers any more: Resolve Conflicts returns at once with what it has. Comes
     /// before [`Self::stop`], so that those who wait for an answer get one.
     pub fn end_waits(&self) {
         self.waits_end.store(true, Ordering::SeqCst);
-        self.changed.notify_all();
-        self.sync.wake();
+        self.signal.tell();
     }
 
     fn waits_no_more(&self) -> bool {
@@ -241,8 +211,7 @@ impl Network {
     pub fn stop(&self) {
         self.save();
         lock(&self.node).take();
-        self.changed.notify_all();
-        self.sync.wake();
+        self.signal.tell();
     }
 
     /// The node, for as long as this has not been stopped. Not to be kept over a call.
@@ -256,10 +225,6 @@ impl Network {
 
     fn table(&self) -> MutexGuard<'_, Table> {
         lock(&self.table)
-    }
-
-    fn asker(&self) -> Asker<'_> {
-        Asker { client: &*self.client, prefix: self.prefix }
     }
 
     /// What we say of ourselves.

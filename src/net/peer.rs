@@ -31,7 +31,7 @@ pub struct Announcement {
     /// The work of the branch that ends with it.
     pub work: Work,
     /// The body of the request.
-    pub text: String,
+    pub text: Arc<str>,
 }
 
 /// What a peer says of its best chain. Nothing of it is proven.
@@ -147,7 +147,7 @@ pub struct Peer {
     pub answered: u64,
     /// When it last answered a handshake.
     pub asked: Option<Duration>,
-    /// Whether a worker talks to it.
+    /// Whether a call to it is under way.
     pub busy: bool,
     /// Before this nothing is sent: it was busy.
     pub not_before: Duration,

@@ -5,18 +5,20 @@
 //! decisions can be played through in a simulation.
 //!
 //! Invariants: one call in flight to a peer; calls to peers that do not answer hold at most
-//! [`SUSPECT_CALLS_MAX`] workers; nobody who answers is kept out by what
+//! [`SUSPECT_CALLS_MAX`] of the [`CALLS_MAX`] calls; nobody who answers is kept out by what
 //! another says; every list has a bound.
 
 mod claims;
 mod members;
+mod task;
+
+pub use self::task::{Candidate, Outcome, Target, Task};
 
 use super::peer::{Announcement, Claim, Peer};
 use crate::node::ports::{PeerInfo, PeerState};
 use crate::primitives::{PeerAddress, PeerId, Txid, UnixTime};
 use crate::wire::Handshake;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,10 +38,13 @@ pub const REMOVED_MAX: usize = 256;
 /// Addresses that are kept away for a while at most; the oldest is forgotten.
 const PAUSED_MAX: usize = 256;
 
-/// Workers that may hang on peers that do not answer.
+/// Calls under way at most, of all that the table hands out.
+pub const CALLS_MAX: usize = 8;
+
+/// Those among them to peers that do not answer.
 pub const SUSPECT_CALLS_MAX: usize = 2;
 
-/// Workers that call strangers back: one place of [`SUSPECT_CALLS_MAX`] stays for peers, however
+/// Those among them that call strangers back: one place of [`SUSPECT_CALLS_MAX`] stays for peers, however
 /// many strangers there are.
 const CALL_BACKS_MAX: usize = 1;
 
@@ -76,56 +81,6 @@ const CANDIDATE_PAUSE: Duration = Duration::from_secs(60);
 /// The same for a stranger's own address.
 const SOURCE_PAUSE: Duration = Duration::from_secs(5);
 
-/// A node that wants to become a peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    /// Where it says it is.
-    pub address: PeerAddress,
-    /// The instance that must answer there.
-    pub instance: u64,
-    /// Whether it calls from there itself, so that calling back can trouble nobody else.
-    pub is_source: bool,
-    /// Who has named it.
-    pub client: IpAddr,
-}
-
-/// A peer as it was when a task for it was handed out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// Who it is.
-    pub id: PeerId,
-    serial: u64,
-    suspect: bool,
-}
-
-/// What a worker is to do.
-#[derive(Clone, Debug)]
-pub enum Task {
-    /// Exchange handshakes.
-    Exchange(Target),
-    /// See whether the candidate is where it says.
-    CallBack(Candidate),
-    /// Send a block.
-    Block(Target, Arc<Announcement>),
-    /// Send a transfer, if it is still pending.
-    Transfer(Target, Txid),
-    /// Look at the open transactions.
-    Pull(Target),
-}
-
-/// What came of a call that was not a handshake.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was answered.
-    Done,
-    /// It was answered, and tips should be compared.
-    Compare,
-    /// The peer is busy.
-    Busy,
-    /// The peer did not answer, or with nonsense.
-    Failed(String),
-}
-
 /// All peers, and what is to be done.
 #[derive(Debug)]
 pub struct Table {
@@ -134,6 +89,8 @@ pub struct Table {
     removed: VecDeque<PeerAddress>,
     /// Addresses that are not called back before a moment.
     paused: VecDeque<(PeerAddress, Duration)>,
+    /// Calls under way.
+    calls: usize,
     suspect_calls: usize,
     /// Those among them that call strangers back.
     call_backs: usize,
@@ -156,6 +113,7 @@ impl Table {
             candidates: VecDeque::new(),
             removed: VecDeque::new(),
             paused: VecDeque::new(),
+            calls: 0,
             suspect_calls: 0,
             call_backs: 0,
             strangers_turn: false,
@@ -202,7 +160,7 @@ impl Table {
         self.peers.get_mut(&target.id).filter(|peer| peer.serial == target.serial)
     }
 
-    /// Asks every peer as soon as a worker is free; returns each with the number of its calls that
+    /// Asks every peer as soon as a call is free; returns each with the number of its calls that
     /// have ended, and that went well, so far.
     pub fn ask_all(&mut self, now: Duration) -> Vec<(PeerId, u64, u64)> {
         for peer in self.peers.values_mut() {
@@ -227,6 +185,9 @@ impl Table {
 
     /// The next thing to do, or how long there is nothing.
     pub fn next(&mut self, now: Duration) -> Result<Task, Duration> {
+        if self.calls >= CALLS_MAX {
+            return Err(BACKOFF_MIN);
+        }
         let task = self
             .pick(|peer| peer.outbox.has_blocks() && can_send(peer, now), Self::block)
             .or_else(|| self.suspect(now))
@@ -263,6 +224,7 @@ impl Table {
         let target = Target { id: chosen, serial: peer.serial, suspect };
         let task = take(peer, target)?;
         peer.busy = true;
+        self.calls += 1;
         self.suspect_calls += usize::from(suspect);
         Some(task)
     }
@@ -286,7 +248,7 @@ impl Table {
         Some(Task::Pull(target))
     }
 
-    /// A call to someone who may not answer, within their share of the workers: peers and strangers
+    /// A call to someone who may not answer, within their share of the calls: peers and strangers
     /// in turn, and of the peers those first that a person added.
     fn suspect(&mut self, now: Duration) -> Option<Task> {
         if self.suspect_calls >= self.suspect_calls_max {
@@ -308,6 +270,7 @@ impl Table {
             return None;
         }
         let candidate = self.candidates.pop_front()?;
+        self.calls += 1;
         self.suspect_calls += 1;
         self.call_backs += 1;
         let pause = if candidate.is_source { SOURCE_PAUSE } else { CANDIDATE_PAUSE };
@@ -315,8 +278,9 @@ impl Table {
         Some(Task::CallBack(candidate))
     }
 
-    /// The worker is done with the target.
+    /// The call to the target has ended.
     fn release(&mut self, target: &Target) {
+        self.calls -= 1;
         self.suspect_calls -= usize::from(target.suspect);
         if let Some(peer) = self.target(target) {
             peer.busy = false;

@@ -231,8 +231,14 @@ pub struct Resolved {
 }
 
 /// How far the node is behind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SyncStatus {
+    /// The height of the best chain.
+    pub height: Height,
+    /// Blocks a second that joined it in the last half minute; `None` while none are fetched.
+    pub blocks_per_second: Option<f64>,
+    /// Seconds until it has [`Self::best_height`] at this rate; `None` if there is no telling.
+    pub seconds_left: Option<u64>,
     /// Whether everyone reachable was asked and nothing heavier than our chain is to be had: claims
     /// that no headers bear out, and headers whose bodies nobody gives, do not count.
     pub synced: bool,

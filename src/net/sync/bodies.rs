@@ -1,207 +1,184 @@
-//! The missing bodies of one branch, fetched in parallel and connected in order.
+//! The missing bodies of one branch, fetched in parallel and handed on in order. No clock, no
+//! network, no threads.
 
+use super::Scene;
 use super::download::{Download, Order};
-use crate::chain::accept::Accepted;
 use crate::chain::headers::HeaderNode;
 use crate::consensus::check::CheckedBlock;
-use crate::net::ask::AskError;
-use crate::net::blame::{Blame, blame};
-use crate::net::{FETCHERS, Network, TICK};
-use crate::node::{NodeError, NodeHandle, Origin};
-use crate::primitives::{Block, BlockHash, PeerId};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use std::collections::BTreeMap;
+use crate::primitives::{BlockHash, PeerId};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a long sync says how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
-/// Bodies to fetch from one peer.
-pub struct Fetch {
-    order: Order,
-    reply: Sender<Fetched>,
-}
-
-/// What came of it.
-struct Fetched {
-    call: u64,
-    peer: PeerId,
-    blocks: Result<Vec<CheckedBlock>, Fault>,
-}
-
-/// Why nothing came of it.
-enum Fault {
-    /// The peer has too much to do.
+/// Why a peer gave no bodies.
+#[derive(Debug)]
+pub enum Fault {
+    /// It has too much to do.
     Busy,
-    /// The peer does not answer, or with something else.
+    /// It does not answer, or with something else.
     LetDown(String),
-    /// The peer has sent what no honest node sends.
-    Lie(NodeError),
+    /// It has sent what no honest node sends.
+    Lie(String),
 }
 
-/// How a download goes on after blocks were handed to the owner.
-enum Handed {
-    /// As many blocks joined the best chain.
-    Adopted(usize),
-    /// The branch leads nowhere, or this node cannot go on.
-    End,
+/// What became of blocks that were handed to the owner.
+#[derive(Debug)]
+pub struct Handed {
+    /// As many joined the best chain.
+    pub adopted: usize,
+    /// Why the rest of the branch is not wanted.
+    pub end: Option<End>,
 }
 
-impl Network {
-    /// Fetches bodies for the sync until the network is stopped.
-    pub(in crate::net) fn run_fetcher(&self, fetches: &Receiver<Fetch>) {
-        while !self.is_over() {
-            let Ok(fetch) = fetches.recv_timeout(TICK) else { continue };
-            let blocks = self.fetch(&fetch.order);
-            let Order { call, peer, .. } = fetch.order;
-            // Whoever asked may have gone on.
-            let _ = fetch.reply.send(Fetched { call, peer, blocks });
+/// Why a branch is not gone on with.
+#[derive(Debug)]
+pub enum End {
+    /// Another one has become heavier, or this node cannot go on.
+    Here,
+    /// This block of it is invalid.
+    Invalid(BlockHash, String),
+}
+
+/// The download of one branch.
+pub(super) struct Branch {
+    /// Tells it from those before.
+    pub(super) serial: u64,
+    target: Arc<HeaderNode>,
+    download: Download,
+    count: usize,
+    adopted: usize,
+    /// Whether someone hands blocks to the owner: one at a time, so that they come in order.
+    handing: bool,
+    /// Whether the rest is not wanted.
+    ended: bool,
+    told: Duration,
+}
+
+/// How a download goes on.
+pub(super) enum Next {
+    /// This is to be asked.
+    Ask(Order),
+    /// Nothing for as long, unless something comes.
+    Wait(Duration),
+    /// All that could be had is here.
+    Over,
+    /// Nobody gives the rest.
+    GivenUp,
+}
+
+impl Branch {
+    /// The bodies that are missing up to `target`.
+    pub(super) fn new(serial: u64, target: &Arc<HeaderNode>, scene: &Scene<'_>) -> Self {
+        let missing = scene.chain.missing_bodies_to(target, usize::MAX);
+        Self {
+            serial,
+            target: target.clone(),
+            count: missing.len(),
+            download: Download::new(missing),
+            adopted: 0,
+            handing: false,
+            ended: false,
+            told: scene.now,
         }
     }
 
-    fn fetch(&self, order: &Order) -> Result<Vec<CheckedBlock>, Fault> {
-        let blocks: Vec<Block> =
-            self.asker().blocks(&order.peer, &order.hashes).map_err(|error| match error {
-                AskError::Busy(_) => Fault::Busy,
-                other => Fault::LetDown(other.to_string()),
-            })?;
-        if blocks.iter().any(|block| !order.hashes.contains(&block.hash())) {
-            return Err(Fault::LetDown("it gave other blocks than it was asked for".to_owned()));
-        }
-        let mut checked = Vec::new();
-        for block in blocks {
-            let Some(node) = self.node() else { return Ok(checked) };
-            let block = node.check_block(block, &node.view());
-            checked.push(block.map_err(|error| Fault::Lie(error.into()))?);
-        }
-        Ok(checked)
+    /// The tip of the branch.
+    pub(super) fn target(&self) -> &BlockHash {
+        &self.target.hash
     }
 
-    /// Fetches the bodies that the branch of `target` lacks; true if the best chain has changed.
-    pub(super) fn fetch_bodies(&self, target: &Arc<HeaderNode>) -> bool {
-        let Some(node) = self.node() else { return false };
-        let missing = missing_bodies(&node, target);
-        let (count, start) = (missing.len(), node.now().monotonic);
-        drop(node);
-        let mut download = Download::new(missing);
-        let (reply, replies) = bounded(2 * FETCHERS);
-        let (mut adopted, mut told) = (0, start);
-        loop {
-            let Some(node) = self.node() else { return false };
-            let now = node.now().monotonic;
-            if now.saturating_sub(told) >= PROGRESS_EVERY {
-                told = now;
-                log::info!("sync: {adopted} of {count} blocks, to height {}", target.height);
-            }
-            match self.hand_over(&node, &mut download) {
-                Handed::Adopted(blocks) => adopted += blocks,
-                Handed::End => return adopted > 0,
-            }
-            if download.is_done() {
-                return adopted > 0;
-            }
-            download.pass_over_stalled(now);
-            self.ask_for_bodies(&node, &mut download, &reply);
-            drop(node);
-            if !download.is_waiting(now) {
-                self.give_up(target, &download, now);
-                return adopted > 0;
-            }
-            match replies.recv_timeout(TICK) {
-                Ok(fetched) => self.take_fetched(&mut download, fetched, now),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
-            }
+    /// Blocks that have joined the best chain.
+    pub(super) const fn adopted(&self) -> usize {
+        self.adopted
+    }
+
+    /// Who was asked in vain.
+    pub(super) const fn useless(&self) -> &BTreeSet<PeerId> {
+        self.download.useless()
+    }
+
+    /// What is to be done, if so many more calls may be made.
+    pub(super) fn next(&mut self, calls_left: usize, scene: &Scene<'_>) -> Next {
+        let is_over = self.ended || self.download.is_done();
+        if is_over && !self.handing {
+            return Next::Over;
+        }
+        self.download.pass_over_stalled(scene.now);
+        if calls_left > 0
+            && !is_over
+            && let Some(order) = self.download.assign(&scene.sources(), scene.now)
+        {
+            return Next::Ask(order);
+        }
+        let comes = self.handing || self.download.has_ready();
+        if comes || calls_left == 0 || self.download.is_waiting(scene.now) {
+            return Next::Wait(self.download.wakes_in(scene.now));
+        }
+        Next::GivenUp
+    }
+
+    /// Says how far it is, now and then.
+    pub(super) fn tell(&mut self, rate: Option<f64>, now: Duration) {
+        if now.saturating_sub(self.told) >= PROGRESS_EVERY {
+            self.told = now;
+            let (adopted, count, height) = (self.adopted, self.count, self.target.height);
+            let rate = rate.unwrap_or_default();
+            log::info!("sync: {adopted} of {count} blocks, to height {height}, {rate:.0} a second");
         }
     }
 
-    /// Asks every idle peer that claims more work than we have.
-    fn ask_for_bodies(&self, node: &NodeHandle, download: &mut Download, reply: &Sender<Fetched>) {
-        let sources = self.sources(node);
-        let now = node.now().monotonic;
-        while !self.fetches.is_full() {
-            let Some(order) = download.assign(&sources, now) else { return };
-            let fetch = Fetch { order, reply: reply.clone() };
-            if self.fetches.try_send(fetch).is_err() {
-                return;
-            }
+    /// A call has ended.
+    pub(super) fn given(
+        &mut self,
+        call: u64,
+        given: Result<Vec<CheckedBlock>, Fault>,
+        now: Duration,
+    ) {
+        match given {
+            Ok(blocks) => self.download.arrived(call, blocks),
+            Err(Fault::Busy) => self.download.rest(call, now),
+            Err(Fault::LetDown(_) | Fault::Lie(_)) => self.download.arrived(call, Vec::new()),
         }
     }
 
-    fn take_fetched(&self, download: &mut Download, fetched: Fetched, now: Duration) {
-        let Fetched { call, peer, blocks } = fetched;
-        match blocks {
-            Ok(blocks) => download.arrived(call, blocks),
-            Err(Fault::Busy) => download.rest(call, now),
-            Err(Fault::LetDown(reason)) => {
-                download.arrived(call, Vec::new());
-                self.let_down(&peer, reason);
-            }
-            Err(Fault::Lie(error)) => {
-                download.arrived(call, Vec::new());
-                self.accuse(&peer, &error);
-            }
+    /// What has arrived without a gap, for the one who asks for it to hand it to the owner; none
+    /// while another does.
+    pub(super) fn take_ready(&mut self) -> Vec<(CheckedBlock, PeerId)> {
+        if self.handing || self.ended {
+            return Vec::new();
         }
+        let ready = self.download.take_ready();
+        self.handing = !ready.is_empty();
+        ready
     }
 
-    /// Hands what has arrived without a gap to the owner.
-    fn hand_over(&self, node: &NodeHandle, download: &mut Download) -> Handed {
-        let ready = download.take_ready();
-        let hashes: Vec<BlockHash> = ready.iter().map(|(block, _)| block.hash()).collect();
-        let blocks = ready.into_iter().map(|(block, peer)| (block, Origin::Peer(peer))).collect();
-        let mut adopted = 0;
-        for (hash, result) in hashes.iter().zip(node.submit_all_checked(blocks)) {
-            match result {
-                Ok(Accepted::Best(change)) => adopted += change.connected.len(),
-                Ok(Accepted::Known | Accepted::Side { kept: true }) => {}
-                // Another branch has become heavier meanwhile.
-                Ok(Accepted::Side { kept: false }) => {
-                    self.sync.note_adopted(adopted);
-                    return Handed::End;
-                }
-                Err(error) => {
-                    self.sync.note_adopted(adopted);
-                    self.judge_branch(download, hash, &error);
-                    return Handed::End;
-                }
-            }
+    /// What was taken was handed to the owner.
+    pub(super) fn handed(&mut self, handed: &Handed, scene: &mut Scene<'_>) {
+        self.handing = false;
+        self.adopted += handed.adopted;
+        self.ended = handed.end.is_some();
+        if let Some(End::Invalid(hash, error)) = &handed.end {
+            self.accuse(hash, error, scene);
         }
-        self.sync.note_adopted(adopted);
-        Handed::Adopted(adopted)
     }
 
     /// A block of the branch is invalid. Whoever gave its body may merely have kept it; but whoever
     /// says that its best chain goes through it lies.
-    fn judge_branch(&self, download: &Download, bad: &BlockHash, error: &NodeError) {
-        log::warn!("sync: block {bad} is not taken: {error}");
-        if blame(error) == Blame::Nobody {
-            return;
-        }
-        let places: BTreeMap<PeerId, usize> = self
-            .table()
-            .peers()
-            .filter_map(|peer| Some((peer.id.clone(), download.place_of(&peer.claim?.tip)?)))
+    fn accuse(&self, bad: &BlockHash, error: &str, scene: &mut Scene<'_>) {
+        let bad = self.download.place_of(bad);
+        let claimed = scene.table.peers().filter_map(|peer| Some((&peer.id, peer.claim?)));
+        let liars: Vec<PeerId> = claimed
+            .filter(|(_, claim)| {
+                let place = self.download.place_of(&claim.tip);
+                bad.zip(place).is_some_and(|(bad, place)| bad <= place)
+            })
+            .map(|(peer, _)| peer.clone())
             .collect();
-        let bad_place = download.place_of(bad);
-        for (peer, place) in places {
-            if bad_place.is_some_and(|bad_place| bad_place <= place) {
-                self.accuse(&peer, error);
-            }
+        for peer in liars {
+            scene.table.accuse(&peer, &error, scene.now);
         }
     }
-
-    fn give_up(&self, target: &HeaderNode, download: &Download, now: Duration) {
-        log::info!("sync: nobody gives the blocks up to {}: another try later", target.hash);
-        self.sync.withhold(target.hash, download.useless().clone(), now);
-    }
-}
-
-/// The headers of the branch whose bodies are not here, upwards.
-fn missing_bodies(node: &NodeHandle, target: &Arc<HeaderNode>) -> Vec<Arc<HeaderNode>> {
-    let view = node.view();
-    if view.chain.headers().get(&target.hash).is_none() {
-        return Vec::new();
-    }
-    let (_, branch) = view.chain.headers().branch_to(target);
-    branch.into_iter().filter(|node| view.chain.body_of(&node.hash).is_none()).collect()
 }

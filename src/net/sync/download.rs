@@ -95,6 +95,23 @@ impl Download {
         self.next == self.slots.len()
     }
 
+    /// Whether the first that is not done is here.
+    pub fn has_ready(&self) -> bool {
+        matches!(self.slots.get(self.next), Some(Slot::Here { .. }))
+    }
+
+    /// How long there is nothing to decide unless an answer comes: until the first body missing has
+    /// stalled, or a peer has rested.
+    pub fn wakes_in(&self, now: Duration) -> Duration {
+        let stalled = match self.slots.get(self.next) {
+            Some(Slot::Asked { since, .. }) => Some(*since + STALL),
+            _ => None,
+        };
+        let rested = self.resting.values().map(|(_, until)| *until);
+        let next = rested.chain(stalled).filter(|moment| *moment > now).min();
+        next.map_or(STALL, |moment| moment - now)
+    }
+
     /// Whether a call is under way, or a peer rests that may be asked soon.
     pub fn is_waiting(&self, now: Duration) -> bool {
         !self.calls.is_empty() || self.resting.values().any(|(_, until)| *until > now)
@@ -106,7 +123,7 @@ impl Download {
     }
 
     /// Peers that gave nothing.
-    pub fn useless(&self) -> &BTreeSet<PeerId> {
+    pub const fn useless(&self) -> &BTreeSet<PeerId> {
         &self.useless
     }
 
@@ -152,7 +169,7 @@ impl Download {
         let Some(peer) = self.calls.remove(&call) else { return };
         let mut useful = false;
         for block in blocks {
-            let Some(index) = self.place_of(&block.hash()) else { continue };
+            let Some(index) = self.place_in_window(&block.hash()) else { continue };
             useful = true;
             if matches!(self.slots[index], Slot::Wanted | Slot::Asked { .. }) {
                 self.held_bytes += block.block().size();
@@ -167,6 +184,12 @@ impl Download {
         } else {
             self.useless.insert(peer);
         }
+    }
+
+    /// The place of a block that was asked for: none is asked further ahead.
+    fn place_in_window(&self, hash: &BlockHash) -> Option<usize> {
+        let window = self.nodes.iter().enumerate().skip(self.next).take(AHEAD_MAX);
+        window.filter(|(_, node)| node.hash == *hash).map(|(place, _)| place).next()
     }
 
     /// The peer that was called is busy: it rests for a while.

@@ -1,14 +1,12 @@
-//! Headers first: from the peer that claims the most work, until its branch is known or far enough
-//! ahead of the bodies.
+//! Headers first: from the peers that claim more work than we have, one after the other, until their
+//! branches are known or far enough ahead of the bodies. No clock, no network, no threads.
 
+use super::Scene;
+use crate::chain::Chain;
 use crate::chain::headers::HeaderNode;
-use crate::net::Network;
-use crate::net::ask::AskError;
-use crate::net::blame::{Blame, blame};
 use crate::net::peer::Claim;
-use crate::node::{NodeError, NodeHandle};
-use crate::primitives::{Header, PeerId};
-use crate::wire::HEADERS_MAX;
+use crate::primitives::{BlockHash, PeerId};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Headers beyond our tip from which on their bodies are fetched first: 20,000 take about 8 MB.
@@ -18,7 +16,69 @@ const HEADERS_AHEAD_MAX: u32 = 20_000;
 /// keeps off the best chain.
 const HEADERS_OF_ONE_MAX: usize = 40_000;
 
-/// What an answer of headers leads to.
+/// What is asked of a peer: the headers that follow the highest of these on its best chain.
+#[derive(Clone, Debug)]
+pub struct HeadersAsked {
+    /// Who is asked.
+    pub peer: PeerId,
+    /// Hashes of the branch that it may know, from its tip down.
+    pub locator: Vec<BlockHash>,
+}
+
+/// What a peer has given when it was asked.
+#[derive(Debug)]
+pub enum HeadersGiven {
+    /// It has too much to do.
+    Busy,
+    /// It does not answer, or with something else.
+    Nothing(String),
+    /// It has sent what no honest node sends.
+    Lie(String),
+    /// They are not taken just now, and nobody is to blame.
+    NotTaken,
+    /// They are in the tree.
+    Taken {
+        /// The last of them; `None` if there were none.
+        last: Option<BlockHash>,
+        /// Whether there may be more.
+        full: bool,
+        /// How many the tree has gained.
+        gained: usize,
+    },
+}
+
+/// One round: every peer that claims more work than we have is asked, once.
+#[derive(Debug, Default)]
+pub(super) struct Headers {
+    asked: BTreeSet<PeerId>,
+    /// Whether there were any new ones.
+    progress: bool,
+    walk: Option<Walk>,
+}
+
+/// The headers of one peer's best chain, answer by answer.
+#[derive(Debug)]
+struct Walk {
+    peer: PeerId,
+    claim: Claim,
+    /// The last that it gave.
+    last: Option<Arc<HeaderNode>>,
+    given: usize,
+    /// Whether it is being asked.
+    asking: bool,
+}
+
+/// How a round goes on.
+pub(super) enum Next {
+    /// This is to be asked.
+    Ask(HeadersAsked),
+    /// An answer is waited for.
+    Wait,
+    /// It is over; whether there were new ones.
+    Over(bool),
+}
+
+/// What an answer leads to.
 enum Step {
     /// There may be more.
     More(Arc<HeaderNode>),
@@ -28,127 +88,105 @@ enum Step {
     Stop,
 }
 
-impl Network {
-    /// Asks every peer that claims more work than we have, with a tip that is not known; true if there are new ones.
-    pub(super) fn fetch_headers(&self) -> bool {
-        let mut progress = false;
-        let mut asked = Vec::new();
+impl Headers {
+    /// What is to be done.
+    pub(super) fn next(&mut self, scene: &mut Scene<'_>) -> Next {
         loop {
-            let Some(node) = self.node() else { return false };
-            let view = node.view();
-            // Not only what is heavier than every header: nobody may give the bodies of those.
-            let claims = self.table().claiming_more(view.chain.tip().total_work);
-            let is_known = |claim: &Claim| {
-                let known = view.chain.headers().get(&claim.tip);
-                known.is_some_and(|known| known.total_work >= claim.work)
+            let headers = scene.chain.headers();
+            let Some(walk) = &mut self.walk else {
+                match self.choose(scene) {
+                    Some(walk) => self.walk = Some(walk),
+                    None => return Next::Over(self.progress),
+                }
+                continue;
             };
-            let mut unasked = claims
-                .into_iter()
-                .filter(|(peer, claim)| !asked.contains(peer) && !is_known(claim));
-            let Some((peer, claim)) = unasked.next() else { return progress };
-            let far = view.chain.headers().heaviest().height.0
-                > view.chain.height().0.saturating_add(HEADERS_AHEAD_MAX);
-            drop((view, node));
-            if far {
-                return progress;
+            if walk.asking {
+                return Next::Wait;
             }
-            progress |= self.fetch_headers_of(&peer, &claim);
-            asked.push(peer);
+            if let Some(known) = headers.get(&walk.claim.tip) {
+                scene.table.judge_claim(&walk.peer, claim_of(known), scene.now);
+                self.end_walk();
+                continue;
+            }
+            let from = walk.last.as_ref().unwrap_or_else(|| headers.heaviest());
+            walk.asking = true;
+            let locator = headers.locator(from);
+            return Next::Ask(HeadersAsked { peer: walk.peer.clone(), locator });
         }
     }
 
-    /// Fetches the headers of one peer's best chain that we lack.
-    fn fetch_headers_of(&self, peer: &PeerId, claim: &Claim) -> bool {
-        let (mut last, mut given) = (None::<Arc<HeaderNode>>, 0);
-        loop {
-            let Some(node) = self.node() else { return false };
-            let view = node.view();
-            let headers = view.chain.headers();
-            if let Some(known) = headers.get(&claim.tip) {
-                self.table().judge_claim(peer, claim_of(known), node.now().monotonic);
-                return given > 0;
-            }
-            let from = last.clone().unwrap_or_else(|| headers.heaviest().clone());
-            let locator = headers.locator(&from);
-            drop((view, node));
-            let answer = match self.asker().headers(peer, &locator, false) {
-                Ok(answer) => answer,
-                Err(AskError::Busy(_)) => {
-                    let Some(node) = self.node() else { return false };
-                    self.table().not_shown(peer, node.now().monotonic);
-                    return given > 0;
-                }
-                Err(error) => {
-                    self.table().doubt(peer);
-                    self.let_down(peer, error.to_string());
-                    return given > 0;
-                }
-            };
-            let Some(node) = self.node() else { return false };
-            if answer.first().is_some_and(|first| !locator.contains(&first.previous)) {
-                self.table().doubt(peer);
-                self.let_down(peer, "its headers do not follow what we have".to_owned());
-                return given > 0;
-            }
-            let before = node.view().chain.headers().len();
-            let step = self.take_headers(&node, peer, answer);
-            given += node.view().chain.headers().len().saturating_sub(before);
-            match step {
-                Step::More(node) if given < HEADERS_OF_ONE_MAX => last = Some(node),
-                Step::More(shown) => {
-                    self.table().disprove(peer, claim_of(&shown));
-                    return given > 0;
-                }
-                Step::End(shown) => {
-                    self.table().judge_claim(peer, claim_of(&shown), node.now().monotonic);
-                    return given > 0;
-                }
-                Step::Stop => return given > 0,
-            }
-        }
-    }
-
-    /// Hands an answer of headers to the owner.
-    fn take_headers(&self, node: &NodeHandle, peer: &PeerId, answer: Vec<Header>) -> Step {
-        let full = answer.len() >= HEADERS_MAX;
-        let Some(last) = answer.last().map(Header::hash) else {
-            let view = node.view();
-            return Step::End(view.chain.tip().clone());
+    /// The next peer to ask: not only one that claims more than every header, as nobody may give the
+    /// bodies of those.
+    fn choose(&mut self, scene: &Scene<'_>) -> Option<Walk> {
+        let headers = scene.chain.headers();
+        let claims = scene.table.claiming_more(scene.chain.tip().total_work);
+        let is_known = |claim: &Claim| {
+            headers.get(&claim.tip).is_some_and(|known| known.total_work >= claim.work)
         };
-        let joined = answer.windows(2).all(|pair| pair[1].previous == pair[0].hash());
-        let easiest = node.params().retarget.easiest;
-        if !joined || !answer.iter().all(|header| easiest.is_met_by(&header.hash())) {
-            self.accuse(peer, &"headers that do not join or have no proof of work");
-            return Step::Stop;
-        }
-        if let Err(error) = node.submit_headers(answer) {
-            self.judge_headers(peer, &error);
-            return Step::Stop;
-        }
-        let view = node.view();
-        let Some(shown) = view.chain.headers().get(&last) else { return Step::Stop };
-        let far = shown.height.0 > view.chain.height().0.saturating_add(HEADERS_AHEAD_MAX);
-        let heavier = shown.total_work > view.chain.tip().total_work;
-        match full {
-            true if far && heavier => Step::Stop,
-            true => Step::More(shown.clone()),
-            false => Step::End(shown.clone()),
-        }
+        let mut unasked = claims
+            .into_iter()
+            .filter(|(peer, claim)| !self.asked.contains(peer) && !is_known(claim));
+        let (peer, claim) = unasked.next().filter(|_| !is_far(scene.chain, headers.heaviest()))?;
+        self.asked.insert(peer.clone());
+        Some(Walk { peer, claim, last: None, given: 0, asking: false })
     }
 
-    fn judge_headers(&self, peer: &PeerId, error: &NodeError) {
-        match blame(error) {
-            Blame::Lie => self.accuse(peer, error),
-            Blame::Nobody => log::info!("headers of {peer} are not taken: {error}"),
+    /// The peer that was asked has answered, or not.
+    pub(super) fn given(&mut self, given: HeadersGiven, scene: &mut Scene<'_>) {
+        let Some(walk) = self.walk.as_mut().filter(|walk| walk.asking) else { return };
+        walk.asking = false;
+        let (peer, now) = (walk.peer.clone(), scene.now);
+        let step = match given {
+            HeadersGiven::Taken { last, full, gained } => {
+                walk.given += gained;
+                step(scene.chain, last, full)
+            }
+            HeadersGiven::Busy => {
+                scene.table.not_shown(&peer, now);
+                Step::Stop
+            }
+            HeadersGiven::Nothing(reason) => {
+                scene.table.doubt(&peer);
+                scene.let_down(&peer, reason);
+                Step::Stop
+            }
+            HeadersGiven::Lie(reason) => {
+                scene.table.accuse(&peer, &reason, now);
+                Step::Stop
+            }
+            HeadersGiven::NotTaken => Step::Stop,
+        };
+        match step {
+            Step::More(shown) if walk.given < HEADERS_OF_ONE_MAX => {
+                walk.last = Some(shown);
+                return;
+            }
+            Step::More(shown) => scene.table.disprove(&peer, claim_of(&shown)),
+            Step::End(shown) => scene.table.judge_claim(&peer, claim_of(&shown), now),
+            Step::Stop => {}
         }
+        self.end_walk();
     }
 
-    /// A peer does not answer; it is tried again later.
-    pub(super) fn let_down(&self, peer: &PeerId, reason: String) {
-        let Some(node) = self.node() else { return };
-        log::info!("{peer} is passed over for now: {reason}");
-        self.table().fail(peer, reason, node.now().monotonic);
+    fn end_walk(&mut self) {
+        self.progress |= self.walk.take().is_some_and(|walk| walk.given > 0);
     }
+}
+
+fn step(chain: &Chain, last: Option<BlockHash>, full: bool) -> Step {
+    let Some(last) = last else { return Step::End(chain.tip().clone()) };
+    let Some(shown) = chain.headers().get(&last) else { return Step::Stop };
+    let heavier = shown.total_work > chain.tip().total_work;
+    match full {
+        true if heavier && is_far(chain, shown) => Step::Stop,
+        true => Step::More(shown.clone()),
+        false => Step::End(shown.clone()),
+    }
+}
+
+/// Whether a header is so far ahead of the bodies that these come first.
+fn is_far(chain: &Chain, node: &HeaderNode) -> bool {
+    node.height.0 > chain.height().0.saturating_add(HEADERS_AHEAD_MAX)
 }
 
 /// What a peer has shown that it can claim.

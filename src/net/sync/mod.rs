@@ -1,22 +1,41 @@
 //! Catching up: headers first, then only the bodies that are missing, from all peers that have them.
 //!
-//! Owns one thread that decides and a few that fetch. One sync at a time: whoever asks for one while
-//! it runs makes it look again at the end. What a sync has fetched is kept by the owner, headers in
-//! the tree and bodies on disk, so a sync that was cut short goes on where it was.
+//! A state machine: idle, headers, bodies. It says what is to be asked, takes what has come, and
+//! decides; it never asks, judges or waits itself ([`work`] does, in the thread that finishes a
+//! job), and time comes in as a value. One sync at a time: whoever asks for one while it runs makes
+//! it look again at the end. What a sync has fetched is kept by the owner, headers in the tree and
+//! bodies on disk, so a sync that was cut short goes on where it was.
+//!
+//! Invariants: one call for headers at a time, and none during bodies; at most [`FETCHERS`] calls
+//! for bodies, those included whose branch is given up; at most one thread hands blocks to the
+//! owner, in the order of the branch.
 
 mod bodies;
 mod download;
 mod headers;
+mod progress;
+mod withheld;
+mod work;
 
-pub(super) use self::bodies::Fetch;
-
-use super::{Network, TICK, lock};
+use self::bodies::{Branch, Fault, Handed};
+use self::download::Order;
+use self::headers::{Headers, HeadersAsked, HeadersGiven};
+use self::progress::{Progress, seconds_for};
+use self::withheld::Withheld;
+use super::client::Call;
+use super::table::Table;
+use crate::chain::Chain;
 use crate::chain::headers::HeaderNode;
-use crate::node::NodeHandle;
+use crate::consensus::check::CheckedBlock;
 use crate::primitives::{BlockHash, PeerId};
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Calls for bodies that may be under way, besides those of the table: silent peers hold up no relay.
+pub const FETCHERS: usize = 4;
+
+/// How long there is nothing to do unless something happens.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// Peers whose open transactions are looked at again after blocks were fetched: a few, because one
 /// may have none, and not all, because each answer may be long.
@@ -25,174 +44,242 @@ const PULLED_AGAIN_MAX: usize = 4;
 /// Rounds of headers and bodies in one sync at most; the next exchange of tips starts another.
 const ROUNDS_MAX: usize = 1_000;
 
-/// Tips whose bodies nobody gave that are passed over at most; the oldest is tried again.
-const WITHHELD_MAX: usize = 64;
+/// What decisions are made of: the moment, the chain as it stands, and the peers.
+pub struct Scene<'a> {
+    /// The moment.
+    pub now: Duration,
+    /// The chain.
+    pub chain: &'a Chain,
+    /// The peers.
+    pub table: &'a mut Table,
+}
 
-/// How long a tip is passed over whose bodies nobody gave, unless somebody new says to have them.
-const WITHHELD_PAUSE: Duration = Duration::from_secs(5);
+impl Scene<'_> {
+    /// The peers that say they have more than we.
+    fn sources(&self) -> Vec<PeerId> {
+        let claims = self.table.claiming_more(self.chain.tip().total_work);
+        claims.into_iter().map(|(peer, _)| peer).collect()
+    }
+
+    /// A peer does not answer; it is tried again later.
+    fn let_down(&mut self, peer: &PeerId, reason: String) {
+        log::info!("{peer} is passed over for now: {reason}");
+        self.table.fail(peer, reason, self.now);
+    }
+}
+
+/// What is to be asked.
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// Headers of a peer's best chain.
+    Headers(HeadersAsked),
+    /// Bodies of the branch with this serial.
+    Bodies(u64, Order),
+}
+
+impl Task {
+    /// Who is asked.
+    pub const fn peer(&self) -> &PeerId {
+        match self {
+            Self::Headers(asked) => &asked.peer,
+            Self::Bodies(_, order) => &order.peer,
+        }
+    }
+
+    /// For what.
+    pub fn call(&self) -> Call {
+        match self {
+            Self::Headers(asked) => Call::Headers { locator: asked.locator.clone(), quick: false },
+            Self::Bodies(_, order) => Call::Blocks(order.hashes.clone()),
+        }
+    }
+}
 
 /// Who wants a sync, and how far it is.
 #[derive(Default)]
-pub(super) struct SyncGate {
-    state: Mutex<GateState>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct GateState {
+pub struct Sync {
     /// Counts the requests; a sync that starts serves all so far.
     requested: u64,
     /// The last request that was served.
     served: u64,
     /// Blocks that syncs have brought onto the best chain.
     adopted: u64,
-    withheld: VecDeque<Withheld>,
+    run: Option<Run>,
+    withheld: Withheld,
+    progress: Progress,
+    /// Calls for bodies under way.
+    fetching: usize,
+    /// Branches that were downloaded so far.
+    branches: u64,
 }
 
-/// A tip whose bodies nobody gave.
-struct Withheld {
-    tip: BlockHash,
-    until: Duration,
-    /// Who was asked.
-    asked: BTreeSet<PeerId>,
+/// A sync that runs.
+struct Run {
+    request: u64,
+    rounds: usize,
+    has_adopted: bool,
+    stage: Stage,
 }
 
-impl Withheld {
-    fn have_asked(&self, sources: &[PeerId]) -> bool {
-        sources.iter().all(|peer| self.asked.contains(peer))
-    }
+/// Where a round is.
+enum Stage {
+    Headers(Headers),
+    /// With whether the headers before it were news.
+    Bodies(Box<Branch>, bool),
 }
 
-impl SyncGate {
+/// What a round has brought.
+struct Brought {
+    headers: bool,
+    blocks: bool,
+}
+
+impl Sync {
     /// Asks for a sync; returns the number of the request.
-    pub(super) fn request(&self) -> u64 {
-        let mut state = lock(&self.state);
-        state.requested += 1;
-        self.changed.notify_all();
-        state.requested
+    pub const fn request(&mut self) -> u64 {
+        self.requested += 1;
+        self.requested
     }
 
-    /// Wakes everyone who waits.
-    pub(super) fn wake(&self) {
-        self.changed.notify_all();
-    }
-
-    /// Waits until the request was served, but not beyond `deadline` or the end of the network; true
-    /// if it was.
-    pub(super) fn wait_for(
-        &self,
-        request: u64,
-        deadline: Instant,
-        is_over: impl Fn() -> bool,
-    ) -> bool {
-        let mut state = lock(&self.state);
-        while state.served < request && Instant::now() < deadline && !is_over() {
-            let waited = self.changed.wait_timeout(state, TICK);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        state.served >= request
+    /// The last request that was served.
+    pub const fn served(&self) -> u64 {
+        self.served
     }
 
     /// Blocks that syncs have brought onto the best chain so far.
-    pub(super) fn adopted(&self) -> u64 {
-        lock(&self.state).adopted
+    pub const fn adopted(&self) -> u64 {
+        self.adopted
     }
 
-    fn note_adopted(&self, blocks: usize) {
-        lock(&self.state).adopted += blocks as u64;
-    }
-
-    /// Waits for a request; `None` if there is none within a tick.
-    fn next(&self) -> Option<u64> {
-        let state = lock(&self.state);
-        let waiting = |state: &mut GateState| state.served == state.requested;
-        let waited = self.changed.wait_timeout_while(state, TICK, waiting);
-        let state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        (state.served < state.requested).then_some(state.requested)
-    }
-
-    fn serve(&self, request: u64) {
-        lock(&self.state).served = request;
-        self.changed.notify_all();
-    }
-
-    fn withhold(&self, tip: BlockHash, asked: BTreeSet<PeerId>, now: Duration) {
-        let mut state = lock(&self.state);
-        state.withheld.retain(|withheld| withheld.tip != tip);
-        if state.withheld.len() >= WITHHELD_MAX {
-            state.withheld.pop_front();
-        }
-        state.withheld.push_back(Withheld { tip, until: now + WITHHELD_PAUSE, asked });
-    }
-
-    /// Whether none of `sources` is to be asked for the bodies up to `tip` just now.
-    fn is_withheld(&self, tip: &BlockHash, sources: &[PeerId], now: Duration) -> bool {
-        let state = lock(&self.state);
-        let withheld = state.withheld.iter().find(|withheld| withheld.tip == *tip);
-        withheld.is_some_and(|withheld| withheld.until > now && withheld.have_asked(sources))
-    }
-
-    /// Whether the bodies up to `tip` were asked of `sources` in vain, however long ago: they are
-    /// asked again, but nobody waits for it.
-    fn is_given_up(&self, tip: &BlockHash, sources: &[PeerId]) -> bool {
-        let state = lock(&self.state);
-        let withheld = state.withheld.iter().find(|withheld| withheld.tip == *tip);
-        withheld.is_some_and(|withheld| withheld.have_asked(sources))
-    }
-}
-
-impl Network {
-    /// Serves requests until the network is stopped.
-    pub(super) fn run_sync(&self) {
-        while !self.is_over() {
-            if let Some(request) = self.sync.next() {
-                self.sync();
-                self.sync.serve(request);
-            }
+    /// What is to be asked next.
+    ///
+    /// # Errors
+    /// How long there is nothing, unless something comes.
+    pub fn next(&mut self, scene: &mut Scene<'_>) -> Result<Task, Duration> {
+        loop {
+            let Some(run) = &mut self.run else {
+                if self.served == self.requested {
+                    return Err(IDLE);
+                }
+                self.run = Some(Run::new(self.requested));
+                continue;
+            };
+            let brought = match &mut run.stage {
+                Stage::Headers(headers) => match headers.next(scene) {
+                    headers::Next::Ask(asked) => return Ok(Task::Headers(asked)),
+                    headers::Next::Wait => return Err(IDLE),
+                    headers::Next::Over(headers) => match self.begin_bodies(headers, scene) {
+                        true => continue,
+                        false => Brought { headers, blocks: false },
+                    },
+                },
+                Stage::Bodies(branch, headers) => {
+                    branch.tell(self.progress.rate(scene.now), scene.now);
+                    match branch.next(FETCHERS - self.fetching, scene) {
+                        bodies::Next::Ask(order) => {
+                            self.fetching += 1;
+                            return Ok(Task::Bodies(branch.serial, order));
+                        }
+                        bodies::Next::Wait(wait) => return Err(wait),
+                        bodies::Next::Over => {}
+                        bodies::Next::GivenUp => {
+                            let tip = *branch.target();
+                            log::info!("sync: nobody gives the blocks up to {tip}: later again");
+                            self.withheld.note(tip, branch.useless().clone(), scene.now);
+                        }
+                    }
+                    Brought { headers: *headers, blocks: branch.adopted() > 0 }
+                }
+            };
+            self.end_round(&brought, scene);
         }
     }
 
-    /// Catches up with the peers that claim more work than we have.
-    fn sync(&self) {
-        let mut has_adopted = false;
-        for _ in 0..ROUNDS_MAX {
-            let progress = self.fetch_headers();
-            let Some(node) = self.node() else { return };
-            let target = self.target(&node);
-            drop(node);
-            let adopted = target.is_some_and(|target| self.fetch_bodies(&target));
-            has_adopted |= adopted;
-            if !progress && !adopted {
-                break;
-            }
+    /// Goes on to the bodies of the heaviest tip beyond ours that somebody may have; false if there
+    /// is none.
+    fn begin_bodies(&mut self, headers: bool, scene: &Scene<'_>) -> bool {
+        let sources = scene.sources();
+        let is_withheld =
+            |tip: &Arc<HeaderNode>| self.withheld.is_on(&tip.hash, &sources, scene.now);
+        let target = scene.chain.headers().heavier_tips().find(|tip| !is_withheld(tip));
+        let (Some(target), Some(run)) = (target, &mut self.run) else { return false };
+        self.branches += 1;
+        self.progress.begin(scene.now);
+        let branch = Branch::new(self.branches, target, scene);
+        run.stage = Stage::Bodies(Box::new(branch), headers);
+        true
+    }
+
+    fn end_round(&mut self, brought: &Brought, scene: &mut Scene<'_>) {
+        let Some(run) = &mut self.run else { return };
+        run.rounds += 1;
+        run.has_adopted |= brought.blocks;
+        if (brought.headers || brought.blocks) && run.rounds < ROUNDS_MAX {
+            run.stage = Stage::Headers(Headers::default());
+            return;
         }
-        if has_adopted {
-            self.pull_again();
+        if run.has_adopted {
+            // What was refused from the peers' open transactions for want of coins on a shorter chain
+            // may be good now.
+            (0..PULLED_AGAIN_MAX).for_each(|turn| scene.table.pull_from_next(turn));
+        }
+        self.served = run.request;
+        self.run = None;
+        self.progress.end();
+    }
+
+    /// A peer that was asked for headers has answered, or not.
+    pub fn headers_given(&mut self, given: HeadersGiven, scene: &mut Scene<'_>) {
+        if let Some(Run { stage: Stage::Headers(headers), .. }) = &mut self.run {
+            headers.given(given, scene);
         }
     }
 
-    /// What was refused from the peers' open transactions for want of coins on a shorter chain may be
-    /// good now.
-    fn pull_again(&self) {
-        (0..PULLED_AGAIN_MAX).for_each(|turn| self.table().pull_from_next(turn));
-        self.changed.notify_all();
+    /// A peer that was asked for bodies of the branch with this serial has given these, all judged as
+    /// far as that needs no chain, or none.
+    pub fn bodies_given(
+        &mut self,
+        (serial, order): (u64, &Order),
+        given: Result<Vec<CheckedBlock>, Fault>,
+        scene: &mut Scene<'_>,
+    ) {
+        self.fetching -= 1;
+        match &given {
+            Ok(_) | Err(Fault::Busy) => {}
+            Err(Fault::LetDown(reason)) => scene.let_down(&order.peer, reason.clone()),
+            Err(Fault::Lie(error)) => scene.table.accuse(&order.peer, error, scene.now),
+        }
+        if let Some(branch) = self.branch().filter(|branch| branch.serial == serial) {
+            branch.given(order.call, given, scene.now);
+        }
     }
 
-    /// The heaviest tip beyond ours whose bodies somebody may have.
-    pub(super) fn target(&self, node: &NodeHandle) -> Option<Arc<HeaderNode>> {
-        let now = node.now().monotonic;
-        let view = node.view();
-        let headers = view.chain.headers();
-        let sources = self.sources(node);
-        headers.heavier_tips().find(|tip| !self.sync.is_withheld(&tip.hash, &sources, now)).cloned()
+    /// Blocks for the one who asks to hand to the owner, who then has to tell what became of them;
+    /// none while another does that.
+    pub fn take_ready(&mut self) -> Vec<(CheckedBlock, PeerId)> {
+        self.branch().map(Branch::take_ready).unwrap_or_default()
+    }
+
+    /// What became of the blocks that were taken.
+    pub fn handed(&mut self, handed: &Handed, scene: &mut Scene<'_>) {
+        self.adopted += handed.adopted as u64;
+        self.progress.note(handed.adopted as u64, scene.now);
+        if let Some(branch) = self.branch() {
+            branch.handed(handed, scene);
+        }
+    }
+
+    fn branch(&mut self) -> Option<&mut Branch> {
+        match &mut self.run.as_mut()?.stage {
+            Stage::Bodies(branch, _) => Some(branch),
+            Stage::Headers(_) => None,
+        }
     }
 
     /// Whether nothing is known, nor said by anyone whose word counts, that is heavier than what we
     /// have and that may be had.
-    pub(super) fn is_in_front(&self, node: &NodeHandle) -> bool {
-        let view = node.view();
-        let (headers, own) = (view.chain.headers(), view.chain.tip().total_work);
-        let table = self.table();
+    pub fn is_in_front(&self, chain: &Chain, table: &Table) -> bool {
+        let (headers, own) = (chain.headers(), chain.tip().total_work);
         let unknown = |tip: &BlockHash| headers.get(tip).is_none();
         let nobody_ahead = !table
             .credible_claims(own)
@@ -200,13 +287,21 @@ impl Network {
         // A stranger that comes and withholds the same again is not waited for.
         let of_persons = table.credible_claims(own).filter(|peer| peer.manual);
         let sources: Vec<_> = of_persons.map(|peer| peer.id.clone()).collect();
-        drop(table);
-        nobody_ahead && headers.heavier_tips().all(|tip| self.sync.is_given_up(&tip.hash, &sources))
+        nobody_ahead
+            && headers.heavier_tips().all(|tip| self.withheld.is_given_up(&tip.hash, &sources))
     }
 
-    /// The peers that say they have more than we.
-    fn sources(&self, node: &NodeHandle) -> Vec<PeerId> {
-        let claims = self.table().claiming_more(node.view().chain.tip().total_work);
-        claims.into_iter().map(|(peer, _)| peer).collect()
+    /// Blocks a second, and the seconds that are left at this rate; `None` while nothing is fetched.
+    pub fn pace(&self, chain: &Chain, now: Duration) -> (Option<f64>, Option<u64>) {
+        let rate = self.progress.rate(now);
+        let left = chain.headers().heaviest().height.0.saturating_sub(chain.height().0);
+        (rate, rate.and_then(|rate| seconds_for(left, rate)))
+    }
+}
+
+impl Run {
+    fn new(request: u64) -> Self {
+        let stage = Stage::Headers(Headers::default());
+        Self { request, rounds: 0, has_adopted: false, stage }
     }
 }

@@ -7,6 +7,7 @@
 use super::{BUSY_PAUSE, Table, welcome};
 use crate::net::peer::{Claim, Peer};
 use crate::primitives::{PeerId, Work};
+use std::fmt::Display;
 use std::time::Duration;
 
 /// What is said of a peer that is not believed.
@@ -69,6 +70,12 @@ impl Table {
         } else {
             peer.due = peer.due.min(now + 2 * BUSY_PAUSE);
         }
+    }
+
+    /// A peer has lied: it is left alone for a while.
+    pub fn accuse(&mut self, id: &PeerId, error: &dyn Display, now: Duration) {
+        log::warn!("{id} sent what no honest node sends, and is refused for a while: {error}");
+        self.refuse(id, format!("it sent what no honest node sends: {error}"), now);
     }
 
     /// Whether a block whose branch has this much work may be news to anyone.

@@ -162,6 +162,7 @@ impl Table {
         theirs: Option<&Handshake>,
         times: Times,
     ) -> bool {
+        self.calls -= 1;
         self.suspect_calls -= 1;
         self.call_backs -= 1;
         let address = &candidate.address;

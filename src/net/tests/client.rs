@@ -40,7 +40,7 @@ fn any_status_is_an_answer_and_redirects_are_not_followed() {
 #[test]
 fn a_post_carries_json_and_its_length() {
     let (address, serving) = server(b"HTTP/1.1 201 x\r\nContent-Length: 0\r\n\r\n".to_vec());
-    let answer = HttpClient::new().call(&address, &Call::Transfer("{}")).unwrap();
+    let answer = HttpClient::new().call(&address, &Call::Transfer("{}".to_owned())).unwrap();
     assert_eq!(answer.status, 201);
     let asked = serving.join().unwrap().to_lowercase();
     assert!(asked.starts_with("post /broadcast-transaction http/1.1\r\n"), "{asked}");
@@ -53,7 +53,7 @@ fn an_endless_answer_is_cut_and_garbage_is_no_answer() {
     let long = "x".repeat(1 << 20);
     let head = "HTTP/1.1 200 x\r\n\r\n".to_owned() + &long;
     let (address, _) = server(head.into_bytes());
-    let call = Call::Handshake { text: "{}", quick: true };
+    let call = Call::Handshake { text: "{}".to_owned(), quick: true };
     let answer = HttpClient::new().call(&address, &call);
     assert!(matches!(answer, Err(CallError::TooLong(_))), "{answer:?}");
     let (address, _) = server(b"SSH-2.0-x\r\n\r\n".to_vec());
@@ -66,7 +66,8 @@ fn a_silent_peer_is_given_up_in_time() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = PeerAddress::from_socket(listener.local_addr().unwrap()).unwrap();
     let start = std::time::Instant::now();
-    let answer = HttpClient::new().call(&address, &Call::Handshake { text: "{}", quick: true });
+    let answer =
+        HttpClient::new().call(&address, &Call::Handshake { text: "{}".to_owned(), quick: true });
     assert!(matches!(answer, Err(CallError::TimedOut)), "{answer:?}");
     assert!(start.elapsed() < std::time::Duration::from_secs(4));
     drop(listener);

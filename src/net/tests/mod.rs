@@ -58,7 +58,7 @@ pub(super) enum Server {
 }
 
 /// What a liar answers; `None` for the truth.
-pub(super) type Lie = Arc<dyn Fn(&Call<'_>) -> Option<Reply> + Send + Sync>;
+pub(super) type Lie = Arc<dyn Fn(&Call) -> Option<Reply> + Send + Sync>;
 
 /// The network, and the time in it.
 pub(super) struct World {
@@ -136,7 +136,7 @@ struct FakeClient {
 }
 
 impl PeerClient for FakeClient {
-    fn call(&self, peer: &PeerAddress, call: &Call<'_>) -> Result<Reply, CallError> {
+    fn call(&self, peer: &PeerAddress, call: &Call) -> Result<Reply, CallError> {
         let unreachable = || CallError::Unreachable("nobody is there".to_owned());
         let name = path(call);
         self.world.calls.lock().unwrap().push((self.port, peer.to_string(), name));
@@ -157,7 +157,7 @@ impl PeerClient for FakeClient {
     }
 }
 
-fn path(call: &Call<'_>) -> &'static str {
+fn path(call: &Call) -> &'static str {
     match call {
         Call::Handshake { .. } => "handshake",
         Call::Headers { .. } => "headers",
@@ -177,7 +177,7 @@ fn refusal(status: u16, code: &str, message: &dyn std::fmt::Display) -> Reply {
 }
 
 /// What the HTTP handlers do.
-fn answer(network: &Network, node: &NodeHandle, call: &Call<'_>) -> Reply {
+fn answer(network: &Network, node: &NodeHandle, call: &Call) -> Reply {
     let (view, prefix) = (node.view(), node.prefix());
     match call {
         Call::Handshake { text, .. } => {
@@ -266,14 +266,13 @@ impl TestNode {
         spawner.spawn("owner", move || owner.run().unwrap()).unwrap();
         let opening = Opening {
             node: handle.clone(),
-            events: events.remove(0),
             client: Box::new(FakeClient { world: world.clone(), port }),
             file: dir.path().join(format!("peers-{port}.txt")).as_path().into(),
             peers: Vec::new(),
             reach: Some(Reach::Port(BASE + port)),
             instance: getrandom::u64().unwrap(),
         };
-        let network = Network::start(opening, &spawner).unwrap();
+        let network = Network::start(opening, events.remove(0), &spawner).unwrap();
         world.serve(&address(port), Server::Node(network.clone(), handle.clone()));
         Self { port, node: handle, network, spawner, dir, _lock: lock.unwrap() }
     }

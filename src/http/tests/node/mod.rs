@@ -171,7 +171,7 @@ impl Node {
         let mut opened = opened.unwrap();
         let (spawner, handle, owner) = (Spawner::new(), opened.handle, opened.owner);
         spawner.spawn("owner", move || owner.run().unwrap()).unwrap();
-        let sync = SyncStatus { synced: true, best_height: Height(0), clock_offset: None };
+        let sync = SyncStatus { synced: true, ..SyncStatus::default() };
         let miner = Arc::new(QuickMiner {
             node: handle.clone(),
             finds: AtomicBool::new(true),

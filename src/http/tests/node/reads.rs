@@ -55,9 +55,8 @@ fn health_and_readiness_differ() {
     node.get("/ready");
     let peers = &node.parts().peers;
     *peers.sync.lock().unwrap() = crate::node::ports::SyncStatus {
-        synced: false,
         best_height: crate::primitives::Height(9),
-        clock_offset: None,
+        ..Default::default()
     };
     node.get("/health");
     let message = node.fails((503, "not-synced"), "GET /ready", "");

@@ -1,0 +1,92 @@
+//! What a peer has answered: texts in, values out.
+
+use super::client::{CallError, Reply};
+use crate::primitives::{AddressPrefix, Block, Header, Transfer};
+use crate::wire::{
+    Failure, Handshake, WireError, blocks_from_json, headers_from_json, transfers_from_json,
+};
+
+/// An answer as it came, or why there is none.
+pub type Answer = Result<Reply, CallError>;
+
+/// Why a question has no answer that can be used. Nobody is blamed for any of these: they all may
+/// be the network's fault, or the other program's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// There is no whole answer.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// It has too much to do.
+    #[error("it is busy (status {0})")]
+    Busy(u16),
+    /// It refuses, with a reason.
+    #[error("it refuses with status {status} ({code}): {message}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// Its code, a stranger's word.
+        code: String,
+        /// Its message, a stranger's words, cut short and without control characters.
+        message: String,
+    },
+    /// The answer has another shape.
+    #[error("what answers there is no farthing node of this version")]
+    Shape(#[from] WireError),
+}
+
+/// The other's handshake.
+///
+/// # Errors
+/// No answer, or a refusal.
+pub fn handshake(answer: Answer) -> Result<Handshake, AskError> {
+    Ok(Handshake::from_json(&body(answer)?)?)
+}
+
+/// Headers, each as the peer has them on its best chain.
+///
+/// # Errors
+/// No answer, or a refusal.
+pub fn headers(answer: Answer) -> Result<Vec<Header>, AskError> {
+    Ok(headers_from_json(&body(answer)?)?)
+}
+
+/// Blocks, with the addresses of the network of `prefix`.
+///
+/// # Errors
+/// No answer, or a refusal.
+pub fn blocks(answer: Answer, prefix: AddressPrefix) -> Result<Vec<Block>, AskError> {
+    Ok(blocks_from_json(&body(answer)?, prefix)?)
+}
+
+/// The peer's open transactions.
+///
+/// # Errors
+/// No answer, or a refusal.
+pub fn pool(answer: Answer, prefix: AddressPrefix) -> Result<Vec<Transfer>, AskError> {
+    Ok(transfers_from_json(&body(answer)?, prefix)?)
+}
+
+/// What became of a block or transfer that was sent, by its status.
+///
+/// # Errors
+/// No answer, or the peer is busy.
+pub fn status(answer: Answer) -> Result<u16, AskError> {
+    let status = answer?.status;
+    if is_busy(status) { Err(AskError::Busy(status)) } else { Ok(status) }
+}
+
+fn body(answer: Answer) -> Result<String, AskError> {
+    let Reply { status, body } = answer?;
+    match status {
+        200 => Ok(body),
+        busy if is_busy(busy) => Err(AskError::Busy(busy)),
+        status => {
+            let Failure { message, code } = Failure::from_json(&body)?;
+            Err(AskError::Refused { status, code, message })
+        }
+    }
+}
+
+const fn is_busy(status: u16) -> bool {
+    matches!(status, 429 | 503)
+}
