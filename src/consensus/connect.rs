@@ -24,6 +24,18 @@ pub struct ParentFacts {
     pub grandparent_time: Option<UnixTime>,
 }
 
+impl ParentFacts {
+    /// What the rules need for the header after `child`, which stands on this parent.
+    pub fn child(&self, child: &Header) -> Self {
+        Self {
+            height: self.height.next(),
+            time: child.time,
+            bits: child.bits,
+            grandparent_time: Some(self.time),
+        }
+    }
+}
+
 /// Which rule a header breaks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {

@@ -13,6 +13,8 @@
 mod bodies;
 mod download;
 mod headers;
+#[cfg_attr(not(test), expect(dead_code, reason = "the engine of syncs takes it up"))]
+mod presync;
 mod progress;
 mod withheld;
 mod work;
