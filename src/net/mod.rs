@@ -16,6 +16,7 @@
 //! | [`relay`] | puts what was accepted into the outboxes |
 //! | [`sync`] | headers first, then only the bodies that are missing |
 //! | [`control`] | what the HTTP layer asks: the list, handshakes, Resolve Conflicts |
+//! | [`links`] | live connections: bytes and bounds, no meaning |
 //! | [`blame`] | whose fault an error is |
 //! | [`mod@file`] | the list over a restart |
 //!
@@ -41,6 +42,7 @@ mod driver;
 mod exchange;
 mod file;
 mod job;
+pub mod links;
 mod peer;
 mod relay;
 mod sync;

@@ -3,8 +3,8 @@
 use super::PeerAddress;
 use std::fmt;
 
-/// The number of a live connection that another node has opened to this one. Each is given once in
-/// a run, so that nothing meant for a connection that is gone reaches another.
+/// The number of a live connection, whoever opened it. Each is given once in a run, so that nothing
+/// meant for a connection that is gone reaches another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u64);
 

@@ -43,6 +43,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const PLACES: &[(&str, &[&str])] = &[
     ("tiny_http::", &["http/server.rs"]),
     ("ureq::", &["net/"]),
+    ("tungstenite::", &["net/links/", "http/"]),
     ("thread::spawn(", &["runtime.rs"]),
     ("thread::Builder", &["runtime.rs"]),
     ("serde_json::", &["wire/"]),

@@ -1,0 +1,278 @@
+//! Live connections between nodes: WebSockets that carry texts both ways, moved by one thread.
+//!
+//! Owns the sockets, what waits to leave on them and what has arrived and is not yet taken. Never reads
+//! what a text means and never decides with whom to speak: that is the network's, which works through
+//! [`LinkDriver`] and takes [`LinkEvent`]s, so that a simulator can stand in for all of this.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`post`] | what waits on each link in both directions, and its bounds |
+//! | [`live`] | the thread that serves all links in turn |
+//! | [`link`](mod@link) | one link: frames, pings, and when it has to end |
+//! | [`dial`] | opens connections, off that thread |
+//!
+//! Invariants: the thread never waits for one link alone; bytes held for all links never pass
+//! [`HELD_MAX`] by more than what one turn reads; a link whose texts are not taken is not read further,
+//! and one that does not take ours is closed. What was dialled or has opened ends with exactly one
+//! [`LinkEvent::Closed`].
+
+mod dial;
+mod link;
+mod live;
+mod post;
+#[cfg(test)]
+mod tests;
+
+use self::dial::Dialler;
+use self::live::Live;
+use self::post::{Fresh, Post};
+use crate::primitives::{LinkId, PeerAddress};
+use crate::runtime::Spawner;
+use crate::wire::{BLOCK_JSON_MAX, HEADERS_JSON_MAX};
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The subprotocol of nodes; without it `GET /live` is for those who only listen to events.
+pub const SUBPROTOCOL: &str = "farthing-peer";
+
+/// Links at once, dialled and accepted and about to open; the network's own bounds are lower.
+pub const LINKS_MAX: usize = 128;
+
+/// Bytes of a text at most: the longest legal answer, a full block or as many headers as one answer
+/// has, with the frame of JSON around it.
+pub const TEXT_MAX: usize =
+    1024 + if BLOCK_JSON_MAX > HEADERS_JSON_MAX { BLOCK_JSON_MAX } else { HEADERS_JSON_MAX };
+
+/// Bytes of one WebSocket frame at most, both ways. Longer texts travel in several, so that pings get
+/// through between them and the buffers of an idle link stay small.
+pub const FRAME_MAX: usize = 64 * 1024;
+
+/// Bytes that wait to leave on one link at most: a longest answer and announcements beside it. What is
+/// more is refused: who sends keeps it or lets it be.
+pub const SEND_MAX: usize = TEXT_MAX + 256 * 1024;
+
+/// Bytes of texts of one link that were not taken yet, beyond which it is not read further.
+pub const INBOX_MAX: usize = 256 * 1024;
+
+/// Texts of one link that were not taken yet, beyond which it is not read further.
+pub const INBOX_TEXTS_MAX: usize = 256;
+
+/// Bytes held for all links. Above it nothing is sent, nothing is read, and the link with the most of an
+/// unfinished text gives way.
+pub const HELD_MAX: usize = 32 * 1024 * 1024;
+
+/// Of those, bytes that bulk answers leave free for what is small and urgent.
+const SMALL_RESERVE: usize = 8 * 1024 * 1024;
+
+/// Longer texts count as bulk.
+const BULK_MIN: usize = 64 * 1024;
+
+/// How often a link is pinged, so that a dead one is noticed and routers keep it open.
+pub const PING_EVERY: Duration = Duration::from_secs(15);
+
+/// How long a link may be silent, pongs included, before it counts as dead.
+pub const SILENCE_MAX: Duration = Duration::from_secs(45);
+
+/// How long a link may take nothing of what waits for it.
+pub const STUCK_MAX: Duration = Duration::from_secs(20);
+
+/// How long one text may take to arrive: the longest at 40 KB a second.
+pub const TEXT_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// What the network does with links. Nothing of it waits.
+pub trait LinkDriver: Send + Sync {
+    /// Opens a link to a node; [`LinkEvent::Opened`] or [`LinkEvent::Closed`] follows.
+    fn dial(&self, id: LinkId, address: &PeerAddress);
+
+    /// Takes over a connection whose WebSocket handshake was answered already. It opens, or it is
+    /// closed without an event when there are [`LINKS_MAX`] links.
+    fn accept(&self, id: LinkId, stream: TcpStream, client: SocketAddr);
+
+    /// Sends a text after those that wait already.
+    ///
+    /// # Errors
+    /// When there is no room for it: nothing was sent, the link lives on.
+    fn send(&self, id: LinkId, text: String) -> Result<(), LinkFull>;
+
+    /// Ends a link and tells the other side why; [`LinkEvent::Closed`] follows.
+    fn close(&self, id: LinkId, reason: &str);
+
+    /// Bytes that wait to leave on this link; 0 for one that is not there.
+    fn pending_bytes(&self, id: LinkId) -> usize;
+}
+
+/// Why a text was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkFull {
+    /// There is no such link, or not any more.
+    #[error("the link is closed")]
+    Closed,
+    /// This link has not taken what was sent before.
+    #[error("the link has not taken what was sent before")]
+    Behind,
+    /// All links together hold too much.
+    #[error("the live connections are busy")]
+    Busy,
+    /// No link takes as much.
+    #[error("expected a text of at most {TEXT_MAX} bytes, got {0}")]
+    TooLong(usize),
+}
+
+/// What happens on links. Those of one link come in their order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// It is open and may be written to.
+    Opened {
+        /// Which.
+        id: LinkId,
+        /// Who opened it.
+        how: How,
+    },
+    /// A whole text has arrived.
+    Frame {
+        /// On which.
+        id: LinkId,
+        /// The text, at most [`TEXT_MAX`] bytes.
+        text: String,
+    },
+    /// It is gone, or never opened.
+    Closed {
+        /// Which.
+        id: LinkId,
+        /// Why.
+        reason: LinkEnd,
+    },
+}
+
+impl LinkEvent {
+    /// The link that it happened on.
+    pub const fn id(&self) -> LinkId {
+        match self {
+            Self::Opened { id, .. } | Self::Frame { id, .. } | Self::Closed { id, .. } => *id,
+        }
+    }
+}
+
+/// Who opened a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum How {
+    /// This node, to this address.
+    Dialled(PeerAddress),
+    /// The other side, from this address.
+    Accepted(SocketAddr),
+}
+
+/// Why a link ended, or did not open. Only [`LinkEnd::Broke`] is anybody's fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkEnd {
+    /// Nothing listens there, or the name is unknown.
+    #[error("{0}")]
+    Unreachable(String),
+    /// It was not open in time.
+    #[error("no live connection in time")]
+    TimedOut,
+    /// It answers, but with this status.
+    #[error("no live connection there: it answers {0}")]
+    Declined(u16),
+    /// What answers there speaks something else.
+    #[error("what answers there is no farthing node")]
+    NotANode,
+    /// The other side closed it.
+    #[error("closed by the other side")]
+    Left,
+    /// The connection broke.
+    #[error("connection lost: {0}")]
+    Lost(String),
+    /// Nothing was heard for [`SILENCE_MAX`].
+    #[error("nothing was heard for {} s", SILENCE_MAX.as_secs())]
+    Silent,
+    /// Nothing was taken for [`STUCK_MAX`].
+    #[error("took nothing for {} s", STUCK_MAX.as_secs())]
+    Stuck,
+    /// A text was not whole within [`TEXT_TIME_MAX`].
+    #[error("a message was not whole within {} s", TEXT_TIME_MAX.as_secs())]
+    Dripped,
+    /// It broke a rule of the protocol.
+    #[error("{what}")]
+    Broke {
+        /// The close code it is told (RFC 6455, 7.4.1).
+        code: u16,
+        /// The rule.
+        what: &'static str,
+    },
+    /// There is no room for it.
+    #[error("the live connections are busy")]
+    Busy,
+    /// This node closed it, for this reason.
+    #[error("{0}")]
+    Ours(String),
+}
+
+/// The live connections of a node. Clones are the same.
+#[derive(Clone)]
+pub struct Links {
+    post: Arc<Post>,
+    dialler: Arc<Dialler>,
+}
+
+impl Links {
+    /// Starts the thread that serves them, which [`Links::stop`] ends.
+    ///
+    /// # Errors
+    /// When the system has no thread or no sockets to give.
+    pub fn start(spawner: &Spawner) -> io::Result<Self> {
+        let (post, wake) = Post::new()?;
+        let post = Arc::new(post);
+        let dialler = Arc::new(Dialler::new(Arc::clone(&post), spawner.clone()));
+        let live = Live::new(Arc::clone(&post), wake);
+        spawner.spawn("net-live", move || live.run())?;
+        Ok(Self { post, dialler })
+    }
+
+    /// The next event, each link in its turn; waits for one at most `timeout`. `None` also when it is
+    /// over. Who takes them in several threads sees to the order of one link himself.
+    pub fn next(&self, timeout: Duration) -> Option<LinkEvent> {
+        self.post.take(timeout)
+    }
+
+    /// Whether they were stopped.
+    pub fn is_over(&self) -> bool {
+        self.post.is_over()
+    }
+
+    /// Closes all links and ends the thread. What is being dialled is left to itself.
+    pub fn stop(&self) {
+        self.post.stop();
+    }
+
+    /// Bytes held for all links, at most about [`HELD_MAX`].
+    pub fn held_bytes(&self) -> usize {
+        self.post.held()
+    }
+}
+
+impl LinkDriver for Links {
+    fn dial(&self, id: LinkId, address: &PeerAddress) {
+        self.dialler.dial(id, address.clone());
+    }
+
+    fn accept(&self, id: LinkId, stream: TcpStream, client: SocketAddr) {
+        if self.post.register(id) {
+            self.post.hand_over(Fresh::accepted(id, stream, client));
+        }
+    }
+
+    fn send(&self, id: LinkId, text: String) -> Result<(), LinkFull> {
+        self.post.send(id, text)
+    }
+
+    fn close(&self, id: LinkId, reason: &str) {
+        self.post.close(id, reason);
+    }
+
+    fn pending_bytes(&self, id: LinkId) -> usize {
+        self.post.pending(id)
+    }
+}
