@@ -277,6 +277,7 @@ fn greeting_status(error: &PeerError) -> u16 {
         | PeerError::OtherVersion { .. }
         | PeerError::Refused { .. }
         | PeerError::Myself(_)
+        | PeerError::Unfit(_)
         | PeerError::WouldReplace(_) => 409,
         PeerError::TooMany { .. } => 503,
     }

@@ -4,8 +4,9 @@ use super::answer;
 use super::client::Call;
 use super::driver::TICK;
 use super::exchange::Met;
+use super::place::{check_added, may_call_back};
 use super::table::{CALLS_MAX, Candidate, SUSPECT_CALLS_MAX};
-use super::{Network, lock, may_call_back, times};
+use super::{Network, lock, times};
 use crate::node::NodeHandle;
 use crate::node::ports::{PeerControl, PeerError, PeerInfo, PeerState, Resolved, SyncStatus};
 use crate::primitives::{Amount, Height, PeerAddress, PeerId, PublicKey, UnixTime, Work};
@@ -35,6 +36,7 @@ impl PeerControl for Network {
     }
 
     fn add(&self, address: PeerAddress) -> Result<Option<String>, PeerError> {
+        check_added(&address).map_err(|why| PeerError::Unfit(why.to_string()))?;
         if self.table().find_at(&address).is_none() && !self.table().has_room() {
             return Err(PeerError::TooMany { max: super::PEERS_MAX });
         }

@@ -18,6 +18,7 @@
 //! | [`control`] | what the HTTP layer asks: the list, handshakes, Resolve Conflicts |
 //! | [`links`] | live connections: bytes and bounds, no meaning |
 //! | [`blame`] | whose fault an error is |
+//! | [`place`] | networks and places of addresses, and where a stranger's word is not followed |
 //! | [`mod@file`] | the list over a restart |
 //!
 //! Who joins whom: a peer is added by a person, or it comes by itself: whoever shakes hands with us
@@ -38,12 +39,14 @@ mod answer;
 mod blame;
 pub mod client;
 mod control;
+pub mod dice;
 mod driver;
 mod exchange;
 mod file;
 mod job;
 pub mod links;
 mod peer;
+pub mod place;
 mod relay;
 mod sync;
 mod table;
@@ -72,9 +75,6 @@ use std::time::Duration;
 pub use self::job::{Begun, Job};
 pub use self::peer::{OUTBOX_BLOCKS_MAX, OUTBOX_TRANSFERS_MAX};
 pub use self::table::{BACKOFF_MAX, LEARNED_MAX, LIE_PAUSE, PEERS_MAX, REMOVED_MAX};
-
-/// The lowest port at which a stranger is called back (RFC 6335: those below belong to services).
-const CALL_BACK_PORT_MIN: u16 = 1_024;
 
 /// Tips are exchanged every spacing of blocks, within these limits.
 const EXCHANGE_MIN: Duration = Duration::from_secs(10);
@@ -127,23 +127,6 @@ pub fn reach_of(bind: IpAddr, port: u16) -> Option<Reach> {
         Some(node) if !anywhere => Some(Reach::Node(node)),
         Some(_) => Some(Reach::Port(port)),
         None => None,
-    }
-}
-
-/// Whether a node that a stranger names may be called to see whether it is there. Ports of
-/// well-known services and names are not, and no inner address for someone from outside: a handshake
-/// must not become a way to knock at others' doors.
-pub(crate) fn may_call_back(address: &PeerAddress, client: IpAddr) -> bool {
-    let Some(ip) = address.ip() else { return false };
-    let plain = !ip.is_unspecified() && !ip.is_multicast() && address.port() >= CALL_BACK_PORT_MIN;
-    plain && (!is_inner(ip) || is_inner(client))
-}
-
-/// Whether an address is of this machine or of a network that is not the Internet.
-fn is_inner(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
     }
 }
 

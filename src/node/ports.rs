@@ -194,6 +194,9 @@ pub enum PeerError {
     /// It is this node.
     #[error("{0} is this node itself")]
     Myself(String),
+    /// No node is or should be called there, and why.
+    #[error("{0}")]
+    Unfit(String),
     /// There are too many.
     #[error("expected at most {max} peers: remove one first")]
     TooMany {
@@ -213,6 +216,7 @@ impl PeerError {
             Self::OtherVersion { .. } => "other-version",
             Self::Refused { .. } => "refused-by-peer",
             Self::Myself(_) => "own-address",
+            Self::Unfit(_) => "node-not-allowed",
             Self::TooMany { .. } => "too-many-peers",
             Self::WouldReplace(_) => "would-replace",
         }
@@ -258,7 +262,8 @@ pub trait PeerControl: Send + Sync {
     /// a warning to show if joining it replaces coins of this node's own.
     ///
     /// # Errors
-    /// Another chain or version, this node's own address, or too many peers.
+    /// Another chain or version, this node's own address, an address at which no node should be
+    /// called, or too many peers.
     fn add(&self, node: PeerAddress) -> Result<Option<String>, PeerError>;
 
     /// Removes a peer, also one that is unknown. It does not come back until it is added again

@@ -143,29 +143,23 @@ fn nobody_gets_others_into_our_list() {
 }
 
 #[test]
-fn strangers_do_not_make_us_knock_at_inner_doors() {
-    let local = ["127.0.0.1", "192.168.1.9", "::1", "fd00::1", "169.254.1.1"];
-    let cases = [
-        ("203.0.113.5:5000", "203.0.113.5", true),
-        ("198.51.100.1:5000", "203.0.113.5", true),
-        ("203.0.113.5:22", "203.0.113.5", false),
-        ("printer.lan:5000", "203.0.113.5", false),
-        ("192.168.1.9:5000", "203.0.113.5", false),
-        ("127.0.0.1:5000", "203.0.113.5", false),
-        ("169.254.169.254:8080", "203.0.113.5", false),
-        ("[fe80::1]:5000", "203.0.113.5", false),
-        ("[fd00::1]:5000", "2001:db8::5", false),
-        ("0.0.0.0:5000", "203.0.113.5", false),
-        ("224.0.0.1:5000", "203.0.113.5", false),
-    ];
-    for (said, client, expected) in cases {
-        let (said, client) = (said.parse().unwrap(), client.parse().unwrap());
-        assert_eq!(crate::net::may_call_back(&said, client), expected, "{said} {client}");
+fn a_person_is_told_why_an_address_is_not_taken() {
+    let world = World::new();
+    let node = TestNode::start(&world, 1);
+    for (unfit, why) in [
+        ("0.0.0.0:5000", "one node"),
+        ("224.0.0.1:5000", "one node"),
+        ("255.255.255.255:5000", "one node"),
+        ("[ff02::1]:5000", "one node"),
+        ("127.0.0.1:22", "port of a node"),
+        ("mail.example:25", "port of a node"),
+    ] {
+        let error = node.network.add(unfit.parse().unwrap()).unwrap_err();
+        assert_eq!(error.code(), "node-not-allowed", "{unfit}");
+        assert!(error.to_string().contains(why), "{error}");
     }
-    for client in local {
-        let said = "127.0.0.1:5000".parse().unwrap();
-        assert!(crate::net::may_call_back(&said, client.parse().unwrap()), "{client}");
-    }
+    assert!(node.peers().is_empty());
+    assert_eq!(world.count(1, "handshake"), 0);
 }
 
 #[test]
