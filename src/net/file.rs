@@ -7,8 +7,8 @@ use crate::storage::files::PRIVATE_MODE;
 use crate::wire::PeerRecord;
 
 /// Bytes of the longest file that is read: all peers and all that were removed, with the longest
-/// names, fill a third of it.
-const FILE_BYTES_MAX: u64 = 512 << 10;
+/// names, and a full address book fill half of it.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// The file of peers.
 pub struct PeersFile(DiskFile);

@@ -18,6 +18,8 @@
 //! | [`control`] | what the HTTP layer asks: the list, handshakes, Resolve Conflicts |
 //! | [`links`] | live connections: bytes and bounds, no meaning |
 //! | [`blame`] | whose fault an error is |
+//! | [`book`] | where other nodes are said to be, and which of them is called |
+//! | [`outbound`], [`eviction`] | which live connections are opened, and which are kept |
 //! | [`place`] | networks and places of addresses, and where a stranger's word is not followed |
 //! | [`mod@file`] | the list over a restart |
 //!
@@ -37,14 +39,17 @@
 
 mod answer;
 mod blame;
+pub mod book;
 pub mod client;
 mod control;
 pub mod dice;
 mod driver;
+pub mod eviction;
 mod exchange;
 mod file;
 mod job;
 pub mod links;
+pub mod outbound;
 mod peer;
 pub mod place;
 mod relay;
