@@ -23,6 +23,9 @@ const PIECE_BYTES: usize = 16 << 10;
 /// Pieces under way in one direction of one connection at most: what a window of TCP holds.
 const PIECES_MAX: usize = 64;
 
+/// When TCP first sends again what was not acknowledged; then it waits twice as long each time.
+const SENT_AGAIN: Duration = Duration::from_secs(1);
+
 /// The longest request that is looked into before it goes on.
 const REQUEST_BYTES_MAX: usize = 8 << 10;
 
@@ -31,8 +34,8 @@ const REQUEST_BYTES_MAX: usize = 8 << 10;
 pub enum State {
     /// They arrive.
     Whole,
-    /// They are held back, and nobody is told: a cable that was pulled. They arrive once it is
-    /// mended, as TCP sends again what was lost.
+    /// They are held back, and nobody is told: a cable that was pulled. Once it is mended they
+    /// arrive when TCP sends again what was lost.
     Silent,
     /// Connections are reset, and new ones refused.
     Reset,
@@ -113,11 +116,20 @@ impl Wire {
         (pace.delay + late, sending)
     }
 
-    /// Waits while it is silent. False if it resets what is under way.
-    fn passes(&self) -> bool {
-        let state = lock(&self.state);
-        let waited = self.mended.wait_while(state, |state| *state == State::Silent);
-        *waited.unwrap_or_else(PoisonError::into_inner) == State::Whole
+    /// Waits while it is silent, and then until what was sent at `sent` is sent again: a second after
+    /// it was lost, and later and later. False if it resets what is under way.
+    fn passes(&self, sent: Instant) -> bool {
+        let mut state = lock(&self.state);
+        while *state == State::Silent {
+            state = self.mended.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let mut tries = (0..).map(|tries| sent + SENT_AGAIN * (2_u32.pow(tries) - 1));
+            let now = Instant::now();
+            let again = tries.find(|at| *at >= now).expect("there is always a next");
+            let whole = |state: &mut State| *state == State::Whole;
+            let waited = self.mended.wait_timeout_while(state, again - now, whole);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *state == State::Whole
     }
 }
 
@@ -241,7 +253,7 @@ impl Shared {
             return;
         }
         // A call that was given up while the wire was cut never arrives.
-        if !self.wires.there.passes() || has_left(&caller) {
+        if !self.wires.there.passes(accepted) || has_left(&caller) {
             return reset(&caller);
         }
         let Ok(called) = self.call() else { return reset(&caller) };
@@ -363,12 +375,12 @@ impl Reading {
 fn deliver(wire: &Wire, pieces: &Receiver<Piece>, mut to: &TcpStream) {
     for (arrives, bytes) in pieces {
         thread::sleep(arrives.saturating_duration_since(Instant::now()));
-        if !wire.passes() || to.write_all(&bytes).is_err() {
+        if !wire.passes(arrives) || to.write_all(&bytes).is_err() {
             return reset(to);
         }
         wire.bytes.fetch_add(bytes.len() as u64, Ordering::SeqCst);
     }
-    if wire.passes() {
+    if wire.passes(Instant::now()) {
         let _ = to.shutdown(Shutdown::Write);
     } else {
         reset(to);
