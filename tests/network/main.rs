@@ -15,6 +15,8 @@ mod figures;
 #[path = "../it/harness.rs"]
 #[allow(dead_code, reason = "each binary of tests takes from it what it needs")]
 mod harness;
+mod hostile;
+mod hostility;
 #[path = "../it/mirror.rs"]
 #[allow(dead_code, reason = "each binary of tests takes from it what it needs")]
 mod mirror;

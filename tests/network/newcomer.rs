@@ -2,9 +2,9 @@
 
 use crate::figures::{mib, peak_memory, used_memory};
 use crate::harness::{DEADLINE, Node, Start, number_from_env, verify, wait_in_vain};
+use crate::hostility::{Answer, Manner};
 use crate::is_long;
 use crate::mirror::DEV;
-use crate::proxy::Manner;
 use crate::world::World;
 use farthing::primitives::{PublicKey, Transfer};
 use farthing::storage::BlockStore;
@@ -96,8 +96,8 @@ fn a_newcomer_is_soon_as_far_as_the_others() {
     nodes.extend((0..3).map(|_| node_with(&chain)));
     let mut world = World::of(nodes);
     // The honest one comes last, so that the others are asked first.
-    let manners = [(1, Manner::ForgesBlocks), (2, Manner::WithholdsBlocks), (3, Manner::Honest)];
-    for (other, manner) in manners {
+    let dawdles = Manner::Instead("/blocks", Answer::Silence);
+    for (other, manner) in [(1, Manner::ForgesBlocks), (2, dawdles), (3, Manner::Honest)] {
         world.link(0, other);
         world.way(0, other).set_manner(manner);
     }

@@ -8,6 +8,7 @@
 //! A [`Wire`] is one direction between two nodes. All connections between them share it, those that
 //! x opened and those that y opened: a wire that is cut holds back requests as well as answers.
 
+use crate::hostility::Manner;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
@@ -50,17 +51,6 @@ pub struct Pace {
     pub jitter: Duration,
     /// Bytes a second; without a limit if 0.
     pub bytes_per_s: u64,
-}
-
-/// What a made-up fault does to the answers of the node at the end of a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
-    /// Nothing.
-    Honest,
-    /// Whoever asks for blocks waits for ever.
-    WithholdsBlocks,
-    /// The signatures in blocks are other ones.
-    ForgesBlocks,
 }
 
 /// One direction between two nodes.
@@ -186,7 +176,7 @@ impl Link {
     /// Opens the way.
     pub fn open(ends: Ends, wires: Wires) -> io::Result<Self> {
         let listener = TcpListener::bind(ends.listens)?;
-        let (manner, open) = (Mutex::new(Manner::Honest), Mutex::new(Vec::new()));
+        let (manner, open) = (Mutex::default(), Mutex::new(Vec::new()));
         let (faults, is_over) = (Arc::default(), AtomicBool::new(false));
         let shared = Arc::new(Shared { ends, wires, manner, faults, is_over, open });
         let link = Self { shared: shared.clone() };
@@ -246,11 +236,13 @@ impl Shared {
         }
         self.keep(&caller);
         let Some((request, read)) = self.first_request(&caller) else { return reset(&caller) };
-        let manner = *lock(&self.manner);
-        let about_blocks = request.starts_with(b"GET /blocks");
-        if about_blocks && manner == Manner::WithholdsBlocks {
+        let manner = lock(&self.manner).clone();
+        if manner.refuses(&request) {
+            return reset(&caller);
+        }
+        if let Some(answer) = manner.instead(&request) {
             self.faults.fetch_add(1, Ordering::SeqCst);
-            return;
+            return answer.send(&caller);
         }
         // A call that was given up while the wire was cut never arrives.
         if !self.wires.there.passes(accepted) || has_left(&caller) {
@@ -262,7 +254,7 @@ impl Shared {
         // A connection that opens costs a way there and back before anything is sent.
         let begins = accepted.max(read) + 2 * self.wires.there.delay();
         let there = Pipe { wire: self.wires.there.clone(), begins, forged: None };
-        let forges = about_blocks && manner == Manner::ForgesBlocks;
+        let forges = request.starts_with(b"GET /blocks") && matches!(manner, Manner::ForgesBlocks);
         let forged = forges.then(|| self.faults.clone());
         let back = Pipe { wire: self.wires.back.clone(), begins: accepted, forged };
         thread::spawn(move || there.run(request, from, to));

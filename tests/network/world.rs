@@ -15,10 +15,11 @@ pub struct World {
     wires: BTreeMap<(usize, usize), Wires>,
 }
 
-/// As what address a node finds another. All of 127.0.0.0/8 is this machine.
+/// As what address a node finds another: all of 127.0.0.0/8 is this machine, and each node seems to
+/// be in a network of its own.
 fn seen_by(one: usize, other: usize) -> Ipv4Addr {
     let part = |place: usize| u8::try_from(place + 16).expect("a few nodes");
-    Ipv4Addr::new(127, part(one), part(other), 1)
+    Ipv4Addr::new(127, part(other), part(one), 1)
 }
 
 /// Every pair of `count` nodes.
@@ -78,11 +79,16 @@ impl World {
         &self.links[&(caller, called)]
     }
 
+    /// Tells one node of another, to which it has a way.
+    pub fn meet(&self, caller: usize, called: usize) {
+        let node = self.way(caller, called).address().to_string();
+        self.nodes[caller].post("/node", &json!({ "node": node })).expect(201);
+    }
+
     /// Tells the nodes of each other and waits until all that are linked are connected.
     pub fn introduce(&self) {
-        for ((caller, _), link) in &self.links {
-            let node = link.address().to_string();
-            self.nodes[*caller].post("/node", &json!({ "node": node })).expect(201);
+        for (caller, called) in self.links.keys() {
+            self.meet(*caller, *called);
         }
         self.are_connected();
     }
