@@ -137,6 +137,7 @@ fn start_net(
         peers: settings.node.peers.clone(),
         reach: reach_of(address.ip(), address.port()),
         instance: getrandom::u64().context("the operating system gives no randomness")?,
+        seed: getrandom::u64().context("the operating system gives no randomness")?,
     };
     Ok(Network::start(opening, events, spawner).context("cannot start the peer network")?)
 }

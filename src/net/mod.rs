@@ -101,6 +101,8 @@ pub struct Opening {
     pub reach: Option<Reach>,
     /// A random number that tells this run from all others.
     pub instance: u64,
+    /// A random number that nobody else knows: what others must not foresee hangs on it.
+    pub seed: u64,
 }
 
 /// The running peer network; implements [`crate::node::ports::PeerControl`].
@@ -111,6 +113,7 @@ pub struct Network {
     prefix: AddressPrefix,
     chain: ChainName,
     instance: u64,
+    seed: u64,
     reach: Option<Reach>,
     table: Mutex<Table>,
     sync: Mutex<Sync>,
@@ -139,7 +142,7 @@ impl Network {
     /// The network of a node, with the list of peers read, and with no threads.
     /// A list that cannot be read is logged, and the network starts without it.
     pub fn new(opening: Opening) -> Arc<Self> {
-        let Opening { node, instance, client, file, peers, reach } = opening;
+        let Opening { node, instance, seed, client, file, peers, reach } = opening;
         let file = PeersFile::new(file);
         let mut table = Table::new(instance, exchange_every(&node));
         match file.load() {
@@ -160,6 +163,7 @@ impl Network {
             node: Mutex::new(Some(node)),
             client,
             instance,
+            seed,
             reach,
             table: Mutex::new(table),
             sync: Mutex::default(),

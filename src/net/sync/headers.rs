@@ -2,8 +2,9 @@
 //! branches are known or far enough ahead of the bodies. No clock, no network, no threads.
 
 use super::Scene;
+use super::presync::Presync;
 use crate::chain::Chain;
-use crate::chain::headers::HeaderNode;
+use crate::chain::headers::{HeaderNode, LOCATOR_MAX};
 use crate::net::peer::Claim;
 use crate::primitives::{BlockHash, PeerId};
 use std::collections::BTreeSet;
@@ -18,16 +19,18 @@ const HEADERS_OF_ONE_MAX: usize = 40_000;
 
 /// What is asked of a peer: the headers that follow the highest of these on its best chain.
 #[derive(Clone, Debug)]
-pub struct HeadersAsked {
+pub(in crate::net) struct HeadersAsked {
     /// Who is asked.
     pub peer: PeerId,
     /// Hashes of the branch that it may know, from its tip down.
     pub locator: Vec<BlockHash>,
+    /// The walk along its branch, if that has not shown yet that it is worth keeping.
+    pub presync: Option<Box<Presync>>,
 }
 
 /// What a peer has given when it was asked.
 #[derive(Debug)]
-pub enum HeadersGiven {
+pub(in crate::net) enum HeadersGiven {
     /// It has too much to do.
     Busy,
     /// It does not answer, or with something else.
@@ -36,6 +39,10 @@ pub enum HeadersGiven {
     Lie(String),
     /// They are not taken just now, and nobody is to blame.
     NotTaken,
+    /// They were looked at and not kept: the walk goes on.
+    Walked(Box<Presync>),
+    /// The branch ends with less work than is worth keeping.
+    TooLight,
     /// They are in the tree.
     Taken {
         /// The last of them; `None` if there were none.
@@ -44,6 +51,8 @@ pub enum HeadersGiven {
         full: bool,
         /// How many the tree has gained.
         gained: usize,
+        /// The walk, if it goes on.
+        presync: Option<Box<Presync>>,
     },
 }
 
@@ -64,6 +73,8 @@ struct Walk {
     /// The last that it gave.
     last: Option<Arc<HeaderNode>>,
     given: usize,
+    /// The walk along a branch that has to show first that it is worth keeping.
+    presync: Option<Box<Presync>>,
     /// Whether it is being asked.
     asking: bool,
 }
@@ -110,8 +121,13 @@ impl Headers {
             }
             let from = walk.last.as_ref().unwrap_or_else(|| headers.heaviest());
             walk.asking = true;
-            let locator = headers.locator(from);
-            return Next::Ask(HeadersAsked { peer: walk.peer.clone(), locator });
+            let mut locator = headers.locator(from);
+            let presync = walk.presync.clone();
+            if let Some(presync) = &presync {
+                locator.insert(0, presync.last());
+                locator.truncate(LOCATOR_MAX);
+            }
+            return Next::Ask(HeadersAsked { peer: walk.peer.clone(), locator, presync });
         }
     }
 
@@ -128,7 +144,7 @@ impl Headers {
             .filter(|(peer, claim)| !self.asked.contains(peer) && !is_known(claim));
         let (peer, claim) = unasked.next().filter(|_| !is_far(scene.chain, headers.heaviest()))?;
         self.asked.insert(peer.clone());
-        Some(Walk { peer, claim, last: None, given: 0, asking: false })
+        Some(Walk { peer, claim, last: None, given: 0, presync: None, asking: false })
     }
 
     /// The peer that was asked has answered, or not.
@@ -137,10 +153,15 @@ impl Headers {
         walk.asking = false;
         let (peer, now) = (walk.peer.clone(), scene.now);
         let step = match given {
-            HeadersGiven::Taken { last, full, gained } => {
-                walk.given += gained;
+            HeadersGiven::Taken { last, full, gained, presync } => {
+                (walk.given, walk.presync) = (walk.given + gained, presync);
                 step(scene.chain, last, full)
             }
+            HeadersGiven::Walked(presync) => {
+                walk.presync = Some(presync);
+                return;
+            }
+            HeadersGiven::TooLight => Step::End(scene.chain.tip().clone()),
             HeadersGiven::Busy => {
                 scene.table.not_shown(&peer, now);
                 Step::Stop

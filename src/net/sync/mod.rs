@@ -6,6 +6,8 @@
 //! it look again at the end. What a sync has fetched is kept by the owner, headers in the tree and
 //! bodies on disk, so a sync that was cut short goes on where it was.
 //!
+//! Headers of a branch that is too light to be worth keeping are walked first ([`presync`]).
+//!
 //! Invariants: one call for headers at a time, and none during bodies; at most [`FETCHERS`] calls
 //! for bodies, those included whose branch is given up; at most one thread hands blocks to the
 //! owner, in the order of the branch.
@@ -13,9 +15,10 @@
 mod bodies;
 mod download;
 mod headers;
-#[cfg_attr(not(test), expect(dead_code, reason = "the engine of syncs takes it up"))]
 mod presync;
 mod progress;
+#[cfg(test)]
+mod tests;
 mod withheld;
 mod work;
 

@@ -111,11 +111,6 @@ impl Presync {
         self.last.hash
     }
 
-    /// The work that the branch has shown; what a peer may claim at least.
-    pub fn work(&self) -> Work {
-        self.last.work
-    }
-
     /// Takes the answer to what follows [`Self::last`].
     ///
     /// # Errors

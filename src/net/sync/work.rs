@@ -4,6 +4,7 @@
 use super::bodies::{End, Fault, Handed};
 use super::download::Order;
 use super::headers::{HeadersAsked, HeadersGiven};
+use super::presync::{Presync, Stem, Taken};
 use super::{Scene, Sync};
 use crate::chain::accept::Accepted;
 use crate::consensus::check::CheckedBlock;
@@ -19,7 +20,7 @@ impl Network {
     pub(in crate::net) fn headers_came(&self, asked: &HeadersAsked, answer: Answer) {
         let Some(node) = self.node() else { return };
         let given = match answer::headers(answer) {
-            Ok(headers) => take_headers(&node, asked, headers),
+            Ok(headers) => take_headers(&node, asked, (headers, self.seed)),
             Err(AskError::Busy(_)) => HeadersGiven::Busy,
             Err(error) => HeadersGiven::Nothing(error.to_string()),
         };
@@ -77,25 +78,83 @@ impl Network {
     }
 }
 
-/// Hands headers to the owner.
-fn take_headers(node: &NodeHandle, asked: &HeadersAsked, headers: Vec<Header>) -> HeadersGiven {
+/// Judges headers by what needs no chain, and hands those that are worth keeping to the owner.
+fn take_headers(
+    node: &NodeHandle,
+    asked: &HeadersAsked,
+    (headers, salt): (Vec<Header>, u64),
+) -> HeadersGiven {
     if headers.first().is_some_and(|first| !asked.locator.contains(&first.previous)) {
         return HeadersGiven::Nothing("its headers do not follow what we have".to_owned());
     }
-    let full = headers.len() >= HEADERS_MAX;
-    let Some(last) = headers.last().map(Header::hash) else {
-        return HeadersGiven::Taken { last: None, full, gained: 0 };
-    };
     let joined = headers.windows(2).all(|pair| pair[1].previous == pair[0].hash());
     let easiest = node.params().retarget.easiest;
     if !joined || !headers.iter().all(|header| easiest.is_met_by(&header.hash())) {
         return HeadersGiven::Lie("headers that do not join or have no proof of work".to_owned());
     }
+    match walk_of(node, asked, &headers, salt) {
+        Some(presync) => walk(node, asked, (headers, presync)),
+        None => store(node, asked, (headers, None)),
+    }
+}
+
+/// The walk along a branch that has not shown enough work yet; `None` if it has. Enough is what our
+/// chain had some blocks ago: a lighter branch is never taken up, and keeping it would cost its maker
+/// nothing.
+fn walk_of(
+    node: &NodeHandle,
+    asked: &HeadersAsked,
+    headers: &[Header],
+    salt: u64,
+) -> Option<Box<Presync>> {
+    if asked.presync.is_some() {
+        return asked.presync.clone();
+    }
+    let view = node.view();
+    let tree = view.chain.headers();
+    let stem = tree.get(&headers.first()?.previous)?;
+    let needed = tree.work_back();
+    (stem.total_work < needed).then(|| {
+        let facts = tree.parent_facts(stem);
+        let stem = Stem { hash: stem.hash, facts, work: stem.total_work };
+        Box::new(Presync::new(stem, needed, salt))
+    })
+}
+
+/// Walks on along a branch, and keeps what has turned out to be worth it.
+fn walk(
+    node: &NodeHandle,
+    asked: &HeadersAsked,
+    (headers, mut presync): (Vec<Header>, Box<Presync>),
+) -> HeadersGiven {
+    match presync.take(node.params(), headers, node.now().unix) {
+        Ok(Taken::More) => HeadersGiven::Walked(presync),
+        Ok(Taken::Store(headers)) => store(node, asked, (headers, Some(presync))),
+        Ok(Taken::StoreLast(headers)) => store(node, asked, (headers, None)),
+        Ok(Taken::TooLight(work)) => {
+            log::info!("headers of {} are not kept: their branch has a work of {work}", asked.peer);
+            HeadersGiven::TooLight
+        }
+        Err(error) if error.is_lie() => HeadersGiven::Lie(error.to_string()),
+        Err(error) => HeadersGiven::Nothing(error.to_string()),
+    }
+}
+
+/// Hands headers to the owner.
+fn store(
+    node: &NodeHandle,
+    asked: &HeadersAsked,
+    (headers, presync): (Vec<Header>, Option<Box<Presync>>),
+) -> HeadersGiven {
+    let full = headers.len() >= HEADERS_MAX;
+    let Some(last) = headers.last().map(Header::hash) else {
+        return HeadersGiven::Taken { last: None, full, gained: 0, presync };
+    };
     let before = node.view().chain.headers().len();
     match node.submit_headers(headers) {
         Ok(_) => {
             let gained = node.view().chain.headers().len().saturating_sub(before);
-            HeadersGiven::Taken { last: Some(last), full, gained }
+            HeadersGiven::Taken { last: Some(last), full, gained, presync }
         }
         Err(error) if blame(&error) == Blame::Lie => HeadersGiven::Lie(error.to_string()),
         Err(error) => {

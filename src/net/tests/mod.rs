@@ -1,6 +1,7 @@
 //! Real nodes with their owners and files in one process, joined by a network that is a map.
 
 mod client;
+mod machine;
 mod peers;
 mod relay;
 mod sync;
@@ -271,6 +272,7 @@ impl TestNode {
             peers: Vec::new(),
             reach: Some(Reach::Port(BASE + port)),
             instance: getrandom::u64().unwrap(),
+            seed: getrandom::u64().unwrap(),
         };
         let network = Network::start(opening, events.remove(0), &spawner).unwrap();
         world.serve(&address(port), Server::Node(network.clone(), handle.clone()));

@@ -119,7 +119,7 @@ fn a_million_easy_headers_take_four_kilobytes() {
         assert_eq!(presync.hashes.len(), batch);
     }
     assert_eq!(presync.last(), at.hash);
-    assert!(presync.work() > genesis(&params).work);
+    assert!(presync.last.work > genesis(&params).work);
     assert!(presync.hashes.capacity() * size_of::<u64>() <= 2 * 500 * 8);
     assert!(size_of::<Presync>() <= 512, "{}", size_of::<Presync>());
 }

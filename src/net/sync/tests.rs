@@ -1,0 +1,250 @@
+//! The machine played through by hand: one thread, no network, and time as a value.
+
+use super::bodies::End;
+use super::download::STALL;
+use super::*;
+use crate::chain::Bodies;
+use crate::chain::accept::Accepted;
+use crate::net::table::Times;
+use crate::node::ports::PeerState;
+use crate::primitives::{Height, PeerAddress, UnixTime};
+use crate::testkit::TestChain;
+use crate::wire::{Handshake, PEER_VERSION};
+
+const EVERY: Duration = Duration::from_secs(10);
+
+fn at(port: u16) -> PeerAddress {
+    format!("127.0.0.1:{port}").parse().unwrap()
+}
+
+/// A node that is behind, and the chain that its peers have.
+struct Bench {
+    ours: TestChain,
+    theirs: TestChain,
+    table: Table,
+    sync: Sync,
+    now: Duration,
+}
+
+impl Bench {
+    /// Behind by `blocks`, with peers at these ports that say so.
+    fn new(blocks: u32, ports: std::ops::Range<u16>) -> Self {
+        let (ours, mut theirs) = (TestChain::dev(), TestChain::dev());
+        theirs.mine_empty(blocks);
+        let (table, now) = (Table::new(1, EVERY), Duration::from_secs(1));
+        let mut bench = Self { ours, theirs, table, sync: Sync::default(), now };
+        ports.for_each(|port| bench.join(port));
+        bench.sync.request();
+        bench
+    }
+
+    fn join(&mut self, port: u16) {
+        let tip = self.theirs.chain.tip().clone();
+        let said = Handshake {
+            chain_id: self.theirs.chain.chain_id(),
+            chain: "dev".parse().unwrap(),
+            version: PEER_VERSION,
+            height: tip.height,
+            tip: tip.hash,
+            work: tip.total_work,
+            instance: port.into(),
+            node: None,
+            linked: false,
+            time: UnixTime(1_000),
+        };
+        self.table.add_manual(&at(port));
+        let times = Times { unix: UnixTime(1_000), monotonic: self.now };
+        self.table.introduce(&at(port).into(), &said, times);
+    }
+
+    fn decide<T>(&mut self, decide: impl FnOnce(&mut Sync, &mut Scene<'_>) -> T) -> T {
+        let Self { ours, table, sync, now, .. } = self;
+        decide(sync, &mut Scene { now: *now, chain: &ours.chain, table })
+    }
+
+    fn next(&mut self) -> Result<Task, Duration> {
+        self.decide(Sync::next)
+    }
+
+    /// As many bodies as can be asked for just now.
+    fn asked(&mut self) -> Vec<(u64, Order)> {
+        let mut asked = Vec::new();
+        while let Ok(task) = self.next() {
+            match task {
+                Task::Bodies(serial, order) => asked.push((serial, order)),
+                Task::Headers(_) => self.give_headers(),
+            }
+        }
+        asked
+    }
+
+    /// Answers a question for headers with all there are.
+    fn give_headers(&mut self) {
+        let before = self.ours.chain.headers().len();
+        for height in 1..=self.theirs.chain.height().0 {
+            let header = self.theirs.chain.headers().at(Height(height)).unwrap().header;
+            self.ours.chain.accept_header(&header, self.ours.now).unwrap();
+        }
+        let gained = self.ours.chain.headers().len() - before;
+        let last = (gained > 0).then(|| self.theirs.chain.tip().hash);
+        let given = HeadersGiven::Taken { last, full: false, gained, presync: None };
+        self.decide(|sync, scene| sync.headers_given(given, scene));
+    }
+
+    fn give(&mut self, (serial, order): &(u64, Order), given: Result<Vec<CheckedBlock>, Fault>) {
+        self.decide(|sync, scene| sync.bodies_given((*serial, order), given, scene));
+    }
+
+    fn give_all(&mut self, asked: &(u64, Order)) {
+        let body = |hash| self.theirs.chain.body_of(hash).unwrap();
+        let read = |hash| self.theirs.bodies.read(body(hash)).unwrap();
+        let blocks = asked.1.hashes.iter().map(|hash| self.theirs.check(read(hash)).unwrap());
+        let blocks = blocks.collect();
+        self.give(asked, Ok(blocks));
+    }
+
+    /// Hands over what is ready as the owner would take it; returns how much that was.
+    fn hand_over(&mut self) -> usize {
+        let ready = self.sync.take_ready();
+        let adopted = ready.len();
+        for (block, _) in ready {
+            assert!(matches!(self.ours.accept(&block), Ok(Accepted::Best(_))), "in order");
+        }
+        if adopted > 0 {
+            let handed = Handed { adopted, end: None };
+            self.decide(|sync, scene| sync.handed(&handed, scene));
+        }
+        adopted
+    }
+
+    fn is_in_front(&self) -> bool {
+        self.sync.is_in_front(&self.ours.chain, &self.table)
+    }
+}
+
+#[test]
+fn headers_come_from_one_at_a_time_and_bodies_from_many_in_any_order() {
+    let mut bench = Bench::new(100, 1..6);
+    assert!(matches!(bench.next(), Ok(Task::Headers(_))));
+    assert_eq!(bench.next().unwrap_err(), IDLE, "one question for headers at a time");
+    bench.give_headers();
+    let asked = bench.asked();
+    assert_eq!(asked.len(), FETCHERS);
+    let peers: std::collections::BTreeSet<_> = asked.iter().map(|(_, order)| &order.peer).collect();
+    assert_eq!(peers.len(), FETCHERS, "each is asked once before it has given something");
+    bench.now += Duration::from_secs(2);
+    for asked in asked[1..].iter().rev() {
+        bench.give_all(asked);
+        assert_eq!(bench.hand_over(), 0, "the first run is missing");
+    }
+    bench.give_all(&asked[0]);
+    assert_eq!(bench.hand_over(), 64);
+    let (rate, left) = bench.decide(|sync, scene| sync.pace(scene.chain, scene.now));
+    assert_eq!((rate, left), (Some(32.0), Some(1)));
+    while bench.sync.served() == 0 {
+        for asked in bench.asked() {
+            bench.give_all(&asked);
+            bench.hand_over();
+        }
+    }
+    assert_eq!(bench.ours.chain.tip().hash, bench.theirs.chain.tip().hash);
+    assert!(bench.is_in_front() && bench.sync.adopted() == 100);
+    assert_eq!(bench.next().unwrap_err(), IDLE);
+    let (rate, left) = bench.decide(|sync, scene| sync.pace(scene.chain, scene.now));
+    assert_eq!((rate, left), (None, None));
+}
+
+#[test]
+fn only_one_hands_blocks_over_while_the_others_go_on() {
+    let mut bench = Bench::new(100, 1..6);
+    let asked = bench.asked();
+    bench.give_all(&asked[0]);
+    let ready = bench.sync.take_ready();
+    assert_eq!(ready.len(), 16);
+    bench.give_all(&asked[1]);
+    assert!(bench.sync.take_ready().is_empty(), "another hands over");
+    assert_eq!(bench.asked().len(), 1, "and meanwhile more is asked, up to the window's end");
+    for (block, _) in &ready {
+        bench.ours.accept(block).unwrap();
+    }
+    let handed = Handed { adopted: ready.len(), end: None };
+    bench.decide(|sync, scene| sync.handed(&handed, scene));
+    assert_eq!(bench.hand_over(), 16);
+}
+
+#[test]
+fn what_stalls_is_asked_elsewhere_and_what_hangs_holds_its_own_calls_alone() {
+    let mut bench = Bench::new(16, 1..2);
+    let first = bench.asked();
+    assert_eq!(first.len(), 1);
+    bench.join(2);
+    assert!(bench.asked().is_empty());
+    assert_eq!(bench.next().unwrap_err(), STALL);
+    bench.now += STALL;
+    let second = bench.asked();
+    assert_eq!((second.len(), &second[0].1.hashes), (1, &first[0].1.hashes));
+    assert_ne!(second[0].1.peer, first[0].1.peer);
+    bench.give_all(&second[0]);
+    assert_eq!(bench.hand_over(), 16);
+    assert!(bench.asked().is_empty() && bench.sync.served() == 1);
+    assert_eq!(bench.sync.fetching, 1, "the silent one still holds its call");
+    // What comes too late is neither an error nor taken.
+    bench.give_all(&first[0]);
+    assert_eq!((bench.sync.fetching, bench.hand_over()), (0, 0));
+}
+
+#[test]
+fn all_calls_hanging_wait_for_an_answer_and_leave_the_table_its_own() {
+    let mut bench = Bench::new(200, 1..9);
+    let asked = bench.asked();
+    assert_eq!(asked.len(), FETCHERS);
+    for _ in 0..10 {
+        bench.now += STALL;
+        assert!(bench.asked().is_empty() && bench.sync.served() == 0);
+    }
+    assert!(bench.table.next(bench.now).is_ok(), "peers are still spoken with");
+    bench.give(&asked[0], Err(Fault::LetDown("no answer in time".to_owned())));
+    assert_eq!(bench.asked().len(), 1);
+    let state = |bench: &Bench| bench.table.find(&asked[0].1.peer).unwrap().state;
+    assert_eq!(state(&bench), PeerState::Unreachable);
+}
+
+#[test]
+fn bodies_that_nobody_gives_are_given_up_for_a_while_unless_somebody_new_comes() {
+    let mut bench = Bench::new(5, 1..2);
+    let asked = bench.asked();
+    assert!(!bench.is_in_front());
+    bench.give(&asked[0], Ok(Vec::new()));
+    assert!(bench.asked().is_empty() && bench.sync.served() == 1);
+    assert!(bench.is_in_front(), "what nobody gives does not count");
+    bench.sync.request();
+    assert!(bench.asked().is_empty() && bench.sync.served() == 2, "passed over");
+    bench.join(2);
+    bench.sync.request();
+    for peer in [1, 2] {
+        let asked = bench.asked();
+        assert_eq!((asked.len(), &asked[0].1.peer), (1, &at(peer).into()));
+        bench.give(&asked[0], Err(Fault::Busy));
+    }
+    assert!(bench.next().unwrap_err() <= Duration::from_secs(1), "those that rest are waited for");
+    bench.now += Duration::from_secs(1);
+    for asked in bench.asked() {
+        bench.give_all(&asked);
+        bench.hand_over();
+    }
+    assert_eq!(bench.ours.chain.height(), Height(5));
+}
+
+#[test]
+fn an_invalid_block_is_blamed_on_those_who_say_that_they_stand_on_it() {
+    let mut bench = Bench::new(40, 1..2);
+    let asked = bench.asked();
+    bench.theirs.mine_empty(1);
+    bench.join(2);
+    bench.give_all(&asked[0]);
+    let ready = bench.sync.take_ready();
+    let end = Some(End::Invalid(ready[3].0.hash(), "the coinbase pays too much".to_owned()));
+    bench.decide(|sync, scene| sync.handed(&Handed { adopted: 3, end }, scene));
+    let states: Vec<_> = bench.table.peers().map(|peer| peer.state).collect();
+    assert_eq!(states, [PeerState::Refused, PeerState::Connected], "the other has another tip");
+}
