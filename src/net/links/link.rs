@@ -5,7 +5,9 @@
 //! WebSocket's own buffer, all else is counted in the [`Post`].
 
 use super::post::{Fresh, Post};
-use super::{FRAME_MAX, How, LinkEnd, PING_EVERY, SILENCE_MAX, STUCK_MAX, TEXT_MAX, TEXT_TIME_MAX};
+use super::{
+    FRAME_MAX, How, LinkEnd, PING_EVERY, SILENCE_MAX, STUCK_MAX, TEXT_COST, TEXT_MAX, TEXT_TIME_MAX,
+};
 use crate::primitives::LinkId;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -43,7 +45,7 @@ pub(super) struct Link {
     socket: WebSocket<Wire>,
     /// The text that is leaving in pieces, and how much of it has gone into the buffer.
     leaving: Option<(Bytes, usize)>,
-    /// Bytes of texts that have gone into the buffer since the system last took all.
+    /// What has gone into the buffer since the system last took all, as the post counts it.
     handed: usize,
     /// Whether there is more to write than the system takes now, or than one turn writes.
     has_unsent: bool,
@@ -284,7 +286,9 @@ impl Link {
             let is_last = end == text.len();
             let frame = Frame::message(text.slice(start..end), OpCode::Data(kind), is_last);
             self.handed += end - start;
-            if !is_last {
+            if is_last {
+                self.handed += TEXT_COST;
+            } else {
                 self.leaving = Some((text, end));
             }
             accepted(self.socket.write(Message::Frame(frame)))?;
@@ -366,6 +370,8 @@ fn end_of(error: Error) -> LinkEnd {
         Error::Protocol(
             ProtocolError::ResetWithoutClosingHandshake | ProtocolError::SendAfterClosing,
         ) => LinkEnd::Left,
+        // Full of pongs, which it asks for and does not take.
+        Error::WriteBufferFull(_) => LinkEnd::Stuck,
         Error::Io(error) => LinkEnd::Lost(error.kind().to_string()),
         Error::Capacity(_) => broke(1009, "a frame or message is longer than allowed"),
         Error::Utf8(_) => broke(1007, "a text must be UTF-8"),

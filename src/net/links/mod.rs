@@ -53,6 +53,10 @@ pub const FRAME_MAX: usize = 64 * 1024;
 /// more is refused: who sends keeps it or lets it be.
 pub const SEND_MAX: usize = TEXT_MAX + 256 * 1024;
 
+/// What a text counts beside its bytes while it waits, so that empty ones are bounded as well: its place
+/// in the queue and the head of its frame.
+const TEXT_COST: usize = 48;
+
 /// Bytes of texts of one link that were not taken yet, beyond which it is not read further.
 pub const INBOX_MAX: usize = 256 * 1024;
 
@@ -78,7 +82,7 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(45);
 /// How long a link may take nothing of what waits for it.
 pub const STUCK_MAX: Duration = Duration::from_secs(20);
 
-/// How long one text may take to arrive: the longest at 40 KB a second.
+/// How long one text may take to arrive: the longest at 100 KB a second.
 pub const TEXT_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// What the network does with links. Nothing of it waits.

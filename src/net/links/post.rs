@@ -6,7 +6,7 @@
 
 use super::{
     BULK_MIN, HELD_MAX, How, INBOX_MAX, INBOX_TEXTS_MAX, LINKS_MAX, LinkEnd, LinkEvent, LinkFull,
-    SEND_MAX, SMALL_RESERVE, TEXT_MAX,
+    SEND_MAX, SMALL_RESERVE, TEXT_COST, TEXT_MAX,
 };
 use crate::primitives::LinkId;
 use std::collections::{BTreeMap, VecDeque};
@@ -62,7 +62,7 @@ struct Mailbox {
     /// Bytes of the texts among them.
     arrived: usize,
     outgoing: VecDeque<String>,
-    /// Bytes that were sent here and that the system has not taken.
+    /// What was sent here and the system has not taken: bytes and [`TEXT_COST`] a text.
     pending: usize,
     /// Bytes that have arrived of a text that is not whole.
     unfinished: usize,
@@ -118,16 +118,17 @@ impl Post {
         }
         let mut state = self.lock();
         let held_max = if length >= BULK_MIN { HELD_MAX - SMALL_RESERVE } else { HELD_MAX };
-        let held = state.held + length;
+        let cost = length + TEXT_COST;
+        let held = state.held + cost;
         let mailbox = state.boxes.get_mut(&id).filter(|mailbox| !mailbox.has_ended);
         let mailbox = mailbox.ok_or(LinkFull::Closed)?;
-        if mailbox.pending + length > SEND_MAX {
+        if mailbox.pending + cost > SEND_MAX {
             return Err(LinkFull::Behind);
         }
         if held > held_max {
             return Err(LinkFull::Busy);
         }
-        mailbox.pending += length;
+        mailbox.pending += cost;
         mailbox.outgoing.push_back(text);
         state.held = held;
         self.wake(state);
@@ -245,7 +246,7 @@ impl Post {
         self.lock().boxes.get_mut(&id)?.outgoing.pop_front()
     }
 
-    /// The system has taken this many bytes of texts.
+    /// The system has taken what counted so much.
     pub(super) fn sent(&self, id: LinkId, bytes: usize) {
         let mut state = self.lock();
         if let Some(mailbox) = state.boxes.get_mut(&id) {

@@ -238,6 +238,12 @@ fn whoever_does_not_read_is_bounded() {
     assert!(world.links.pending_bytes(LinkId(1)) <= SEND_MAX);
     world.links.send(LinkId(2), "hello".to_owned()).unwrap();
     assert_eq!(quick.read().unwrap(), Message::text("hello"));
+    // Empty texts count as well, and none of them is lost.
+    let mut slow = client(world.accept(3));
+    let sent = (0..1_000_000).take_while(|_| world.links.send(LinkId(3), String::new()).is_ok());
+    let sent = sent.count();
+    assert!(sent < 1_000_000 && world.links.pending_bytes(LinkId(3)) <= SEND_MAX);
+    (0..sent).for_each(|_| assert_eq!(slow.read().unwrap(), Message::text("")));
     let long = "x".repeat(TEXT_MAX + 1);
     assert_eq!(world.links.send(LinkId(2), long), Err(LinkFull::TooLong(TEXT_MAX + 1)));
 }
@@ -258,7 +264,7 @@ fn all_links_together_are_bounded_and_bulk_gives_way_first() {
     assert!(post.held() <= HELD_MAX - SMALL_RESERVE);
     assert_eq!(post.send(LinkId(60), "small".to_owned()), Ok(()));
     assert!(fill(&"x".repeat(60_000)).contains(&LinkFull::Busy));
-    assert!(post.held() <= HELD_MAX && post.held() > HELD_MAX - 60_000);
+    assert!(post.held() <= HELD_MAX && post.held() > HELD_MAX - 60_100);
     assert!(!post.has_room(LinkId(1)) || post.held() < HELD_MAX);
     (1..=60).for_each(|id| post.end(LinkId(id), LinkEnd::Left));
     assert_eq!(post.held(), 0);
@@ -330,7 +336,9 @@ fn a_link_that_takes_nothing_is_given_up() {
     let mut later = now + STUCK_MAX;
     let end = loop {
         let _ = post.send(LinkId(1), "x".repeat(TEXT_MAX));
-        match link.turn(&post, false, later) {
+        // It is heard, so that it is not called silent.
+        near.write_all(&raw(0x8a, b"")).unwrap();
+        match link.turn(&post, true, later) {
             Ok(()) => later += STUCK_MAX,
             Err(end) => break end,
         }
