@@ -18,6 +18,8 @@
 //!   so: a foreign `Origin` or `Sec-Fetch-Site: cross-site` or `same-site` is refused before the body is read.
 //!   Beside it, bodies must be `application/json`, which no form and no request without preflight can send,
 //!   and the preflight is granted to configured origins alone.
+//! - A WebSocket is judged like the latter, although it begins with a GET: no rule of browsers keeps a foreign
+//!   page from opening one and reading what comes.
 //! - Loopback is free of rate limits only for someone at the machine ([`Caller::is_local`]): a foreign page in
 //!   a browser here, or a proxy that stands for other machines, is limited like any other address.
 
@@ -142,6 +144,15 @@ impl Policy {
                 (Err(_), Some(token)) => self.admit_by_token(caller, token),
             },
         }
+    }
+
+    /// Whether a caller may open a WebSocket. Browsers send one anywhere and always say for which page,
+    /// so it is judged like a public change: no page of a foreign origin.
+    ///
+    /// # Errors
+    /// For a page of another origin.
+    pub fn admit_socket(&self, caller: &Caller<'_>) -> Result<(), Denied> {
+        self.admit_public_change(caller)
     }
 
     /// The CORS fields of an answer to a request with this `Origin`.

@@ -26,6 +26,16 @@ pub enum Lane {
     Wait,
     /// The socket itself goes to the live part; the handler is never called.
     Live,
+    /// As [`Lane::Live`], if the request begins a WebSocket.
+    Socket,
+}
+
+impl Lane {
+    /// Whether the socket is given away instead of an answer.
+    #[must_use]
+    pub const fn is_handed_over(self) -> bool {
+        matches!(self, Self::Live | Self::Socket)
+    }
 }
 
 /// What a route runs. It bounds its own time, except in [`Lane::Wait`], where it watches `request.cancelled`.
@@ -47,7 +57,7 @@ pub struct Route<C> {
     pub handler: Handler<C>,
 }
 
-/// A handler for routes of [`Lane::Live`], where none is called.
+/// A handler for routes of [`Lane::Live`] and [`Lane::Socket`], where none is called.
 pub fn handed_over<C>(_context: &C, _request: &Request) -> Response {
     Response::failure(500, "live-only", "this route is served by the live part alone")
 }
@@ -65,6 +75,12 @@ pub struct Spec {
     pub lane: Lane,
     /// See [`Route::body_max`].
     pub body_max: usize,
+}
+
+impl Spec {
+    fn serves_head(&self) -> bool {
+        self.method == Method::Get && !self.lane.is_handed_over()
+    }
 }
 
 /// The values of a pattern's names.
@@ -145,10 +161,8 @@ impl Table {
         if method == Method::Options {
             return Match::Options(specs());
         }
-        let serves = |spec: &Spec| {
-            spec.method == method
-                || method == Method::Head && spec.method == Method::Get && spec.lane != Lane::Live
-        };
+        let serves =
+            |spec: &Spec| spec.method == method || method == Method::Head && spec.serves_head();
         match here().find(|(_, line)| serves(&line.spec)) {
             Some((index, line)) => {
                 Match::Route { index, spec: &line.spec, params: params(&line.parts, segments) }
@@ -176,7 +190,7 @@ pub fn allow(specs: &[&Spec]) -> String {
     let mut methods = Vec::new();
     for spec in specs {
         methods.push(spec.method.as_str());
-        if spec.method == Method::Get && spec.lane != Lane::Live {
+        if spec.serves_head() {
             methods.push("HEAD");
         }
     }
@@ -229,6 +243,7 @@ mod tests {
             route(Method::Get, "/address/{address}/transactions", Lane::Bulk),
             route(Method::Delete, "/node/{node}", Lane::Small),
             route(Method::Get, "/events", Lane::Live),
+            route(Method::Get, "/live", Lane::Socket),
         ])
     }
 
@@ -268,6 +283,7 @@ mod tests {
         check(Method::Put, "/wallet", "405 GET, HEAD, POST, OPTIONS");
         check(Method::Get, "/node/x", "405 DELETE, OPTIONS");
         check(Method::Head, "/events", "405 GET, OPTIONS");
+        check(Method::Head, "/live", "405 GET, OPTIONS");
         for path in
             ["/wallet/", "//", "/walle", "/block", "/block/", "/block/a/b", "/Wallet", "/node/"]
         {

@@ -144,6 +144,6 @@ pub struct Settings {
     pub token: String,
     /// The limits.
     pub limits: Limits,
-    /// Where the sockets of [`super::routes::Lane::Live`] go; without it such routes are answered 503.
+    /// Where the sockets of [`super::routes::Lane::Live`] and `Socket` go; without it such routes are answered 503.
     pub live: Option<Sender<LiveCall>>,
 }

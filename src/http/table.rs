@@ -7,7 +7,7 @@ use super::handlers::{blocks, chain, miner, nodes, page, peer, proof, respond};
 use super::handlers::{status, transactions, wallet};
 use super::message::Method::{self, Delete, Get, Post};
 use super::routes::Class::{self, Operator, Public};
-use super::routes::Lane::{self, Bulk, Live, Small, Wait};
+use super::routes::Lane::{self, Bulk, Live, Small, Socket, Wait};
 use super::routes::{Handler, Route, handed_over};
 use crate::wire::{BLOCK_JSON_MAX, TRANSFER_JSON_MAX};
 
@@ -31,7 +31,7 @@ macro_rules! run {
 }
 
 /// Every route of the node.
-pub static ROUTES: [Route<Api>; 30] = [
+pub static ROUTES: [Route<Api>; 31] = [
     route(Get, "/", Public, Small, NO_BODY, run!(page::index)),
     route(Get, "/network", Public, Small, NO_BODY, run!(page::index)),
     route(Get, "/static/{file}", Public, Small, NO_BODY, run!(page::part)),
@@ -72,6 +72,7 @@ pub static ROUTES: [Route<Api>; 30] = [
     route(Get, "/proof/account/{address}", Public, Small, NO_BODY, run!(proof::account)),
     route(Get, "/address/{address}", Public, Small, NO_BODY, run!(chain::address)),
     route(Get, "/events", Public, Live, NO_BODY, handed_over),
+    route(Get, "/live", Public, Socket, NO_BODY, handed_over),
 ];
 
 const fn route(

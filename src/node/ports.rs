@@ -5,7 +5,7 @@ use crate::primitives::text::ShortText;
 use crate::primitives::{BlockHash, Height, PeerAddress, UnixTime, Work};
 use crate::wire::Handshake;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// What the miner is doing.
@@ -276,6 +276,13 @@ pub trait PeerControl: Send + Sync {
     /// # Errors
     /// Another chain or version, or this node itself.
     fn greet(&self, theirs: &Handshake, client: IpAddr) -> Result<Handshake, PeerError>;
+
+    /// Takes over a connection of another node at `client`, whose WebSocket handshake has been
+    /// answered. Never waits; closes it when there is no room. A network without live connections
+    /// closes every one.
+    fn take_link(&self, stream: TcpStream, client: SocketAddr) {
+        drop((stream, client));
+    }
 
     /// Tells that `from` has a block whose parent is unknown here; it is asked in the background.
     fn is_ahead(&self, from: Option<PeerAddress>);

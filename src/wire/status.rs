@@ -86,7 +86,7 @@ pub fn difficulty(easiest: Target, target: Target) -> f64 {
     f64::from(easiest.value()) / f64::from(target.value())
 }
 
-/// Something that happened, as `GET /events` tells it. Small: whoever wants more asks for it.
+/// Something that happened, as `GET /events` and `GET /live` tell it. Small: whoever wants more asks for it.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// The tip is another block.
@@ -111,6 +111,11 @@ impl Event {
             Self::Miner(_) => "miner",
             Self::Status(_) => "status",
         }
+    }
+
+    /// Name and data in one JSON text, as `GET /live` sends it.
+    pub fn message(&self) -> String {
+        format!(r#"{{"event":"{}","data":{}}}"#, self.name(), self.data())
     }
 
     /// Its JSON, on one line.

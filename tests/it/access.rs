@@ -5,7 +5,7 @@ use crate::mirror::address;
 use crate::raw::Request;
 use farthing::testkit::TestKey;
 use serde_json::json;
-use std::io::Read;
+use std::io::{Read, Write};
 
 #[test]
 fn the_wallet_is_closed_to_other_origins_names_and_machines() {
@@ -153,4 +153,66 @@ fn spellings(secret: &str) -> Vec<String> {
         secret[..32].to_owned(),
         secret[32..].to_owned(),
     ]
+}
+
+/// A handshake for a WebSocket.
+fn live(origin: Option<&str>) -> Request {
+    let request = Request::new("GET", "/live")
+        .field("Upgrade", "websocket")
+        .field("Connection", "Upgrade")
+        .field("Sec-WebSocket-Version", "13")
+        .field("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    match origin {
+        Some(origin) => request.field("Origin", origin),
+        None => request,
+    }
+}
+
+#[test]
+fn a_socket_opens_for_no_foreign_page() {
+    let node = Node::dev();
+    let port = node.port;
+    for origin in [
+        "http://evil.example".to_owned(),
+        "null".to_owned(),
+        format!("http://evil.example:{port}"),
+        format!("https://localhost:{port}"),
+        format!("http://localhost:{}", port.wrapping_add(1)),
+    ] {
+        let reply = live(Some(&origin)).send(&node);
+        assert_eq!((reply.status, &*reply.code()), (403, "origin-not-allowed"), "{origin}");
+        let peer = live(Some(&origin)).field("Sec-WebSocket-Protocol", "farthing-peer");
+        assert_eq!(peer.send(&node).status, 403, "{origin}");
+    }
+    let own = format!("http://localhost:{port}");
+    for origin in [None, Some(own.as_str())] {
+        let mut socket = live(origin).begin(&node);
+        let mut answer = [0; 12];
+        socket.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 101", "{origin:?}");
+    }
+}
+
+#[test]
+fn a_socket_takes_no_commands_and_tells_nothing_of_the_wallet() {
+    let node = Node::dev();
+    let created = node.call("POST", "/wallet").expect(201);
+    let before = node.tip();
+    let mut socket = live(None).begin(&node);
+    for command in ["wallet", "POST /mine", r#"{"ask":1,"what":"wallet"}"#, "POST /wallet"] {
+        let length = u8::try_from(command.len()).unwrap();
+        let frame = [&[0x81, 0x80 | length, 0, 0, 0, 0], command.as_bytes()].concat();
+        socket.write_all(&frame).unwrap();
+    }
+    // A close, so that all that is ever said to it comes before the end.
+    socket.write_all(&[0x88, 0x80, 0, 0, 0, 0]).unwrap();
+    let mut said = Vec::new();
+    socket.read_to_end(&mut said).unwrap();
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.contains(r#"{"event":"status","data":{"#), "{said}");
+    for secret in ["private_key", "public_key"] {
+        let secret = created[secret].as_str().unwrap();
+        assert!(!said.contains(secret), "{said}");
+    }
+    assert_eq!(node.tip(), before);
 }

@@ -13,6 +13,7 @@ use super::live::LiveCall;
 use super::output::{self, AnswerHead, Output};
 use super::refusal::Refusal;
 use super::relay::{self, Delivery, Manner};
+use super::upgrade::{self, Upgrade};
 use super::watch::{wait_for_answer, wait_for_begin};
 use crate::http::access::security_fields;
 use crate::http::message::{Cancelled, Method, Request};
@@ -107,8 +108,8 @@ impl<'d> Connection<'d> {
                 answer.connection(keep_alive, head.is_http11);
                 return self.finish(&answer.end(), keep_alive);
             }
-            Ok(Verdict::Serve(spec, params)) if spec.lane == Lane::Live => {
-                return self.hand_over(head, params, &cors);
+            Ok(Verdict::Serve(spec, params)) if spec.lane.is_handed_over() => {
+                return self.hand_over(head, (spec, params), &cors);
             }
             Ok(Verdict::Serve(spec, _)) => match self.body(head, spec) {
                 Ok(body) => (spec, body),
@@ -150,6 +151,11 @@ impl<'d> Connection<'d> {
         };
         *cors = door.policy.cors(spec.class, head.method, caller.origin);
         door.policy.admit(spec.class, head.method, &caller)?;
+        match spec.lane {
+            Lane::Socket => door.policy.admit_socket(&caller)?,
+            _ if upgrade::is_asked(head) => return Err(Refusal::NoUpgrade),
+            _ => {}
+        }
         match head.length {
             BodyLength::Exact(0) => {}
             BodyLength::Exact(length)
@@ -275,26 +281,26 @@ impl<'d> Connection<'d> {
     }
 
     /// Gives the socket to the live part, if it takes it.
-    fn hand_over(&mut self, head: &Head, params: Params, cors: &Fields) -> Next {
-        let refusal = if head.has_body() {
-            Some(Refusal::BodyTooLarge(0))
-        } else {
-            self.try_hand_over(head, params, cors)
-        };
-        match refusal {
-            None => Next::HandedOver,
+    fn hand_over(&mut self, head: &Head, route: (&Spec, Params), cors: &Fields) -> Next {
+        match self.try_hand_over(head, route, cors) {
+            Ok(()) => Next::HandedOver,
             // Whoever wants a stream does not go on with other requests.
-            Some(refusal) => self.refuse(&refusal, head, false, cors),
+            Err(refusal) => self.refuse(&refusal, head, false, cors),
         }
     }
 
-    fn try_hand_over(&self, head: &Head, params: Params, cors: &Fields) -> Option<Refusal> {
-        let Some(live) = &self.door.live else {
-            return Some(Refusal::Busy);
-        };
-        let Ok(stream) = self.stream.try_clone() else {
-            return Some(Refusal::Busy);
-        };
+    fn try_hand_over(
+        &self,
+        head: &Head,
+        (spec, params): (&Spec, Params),
+        cors: &Fields,
+    ) -> Result<(), Refusal> {
+        if head.has_body() {
+            return Err(Refusal::BodyTooLarge(0));
+        }
+        let upgrade = self.upgrade(head, spec)?;
+        let live = self.door.live.as_ref().ok_or(Refusal::Busy)?;
+        let stream = self.stream.try_clone().map_err(|_| Refusal::Busy)?;
         let mut fields = cors.clone();
         let security = security_fields("").iter().map(|(name, value)| (*name, (*value).to_owned()));
         fields.extend(security);
@@ -309,7 +315,21 @@ impl<'d> Connection<'d> {
         };
         // Out of the table first: an eviction would shut the socket that is no longer ours.
         self.place.leave_table();
-        live.try_send(LiveCall { request, stream, fields }).err().map(|_| Refusal::Busy)
+        let call = LiveCall { request, stream, upgrade, fields };
+        live.try_send(call).map_err(|_| Refusal::Busy)
+    }
+
+    /// The handshake, where the route wants one.
+    fn upgrade(&self, head: &Head, spec: &Spec) -> Result<Option<Upgrade>, Refusal> {
+        if spec.lane != Lane::Socket {
+            return Ok(None);
+        }
+        let upgrade = upgrade::check(head)?;
+        if self.input.has_more() {
+            // They would be lost with the buffer that holds them.
+            return Err(Refusal::Handshake("no bytes before the answer to the handshake"));
+        }
+        Ok(Some(upgrade))
     }
 }
 

@@ -170,7 +170,7 @@ impl Lanes {
             Lane::Small => &self.small,
             Lane::Bulk => &self.bulk,
             Lane::Wait => &self.wait,
-            Lane::Live => return Err(Refusal::Internal),
+            Lane::Live | Lane::Socket => return Err(Refusal::Internal),
         };
         let mut lease = Lease { pool, private: Some(pool.take()?) };
         if lease.private_mut().stream.is_none() {

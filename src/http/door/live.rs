@@ -3,6 +3,7 @@
 //! Such routes never enter `tiny_http`: it buffers 8 KiB before anything leaves and its upgraded stream can
 //! neither be split nor timed. The door parses the head, checks class and rates, and sends the rest here.
 
+use super::upgrade::Upgrade;
 use crate::http::message::Request;
 use std::net::TcpStream;
 
@@ -14,6 +15,8 @@ pub struct LiveCall {
     pub request: Request,
     /// The socket: blocking, without delay, with the door's time-outs for reading and writing still set.
     pub stream: TcpStream,
+    /// What the handshake of a WebSocket has come to; `None` for a stream of events.
+    pub upgrade: Option<Upgrade>,
     /// CORS and security fields the answer's head must carry.
     pub fields: Vec<(&'static str, String)>,
 }

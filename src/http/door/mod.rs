@@ -4,7 +4,7 @@
 //! handler. Each admitted connection has a thread of its own with a small stack, and their number is
 //! bounded. A request goes: [`listener`] and [`admission`] (who gets in), [`input`] and [`head`] (what is a
 //! request), [`connection`] (the order of the rules: rate, route, class, length, type), [`body`],
-//! [`lanes`] and [`relay`] (to the server and back), [`output`]; or over [`live`] to the live part.
+//! [`lanes`] and [`relay`] (to the server and back), [`output`]; or, for a WebSocket after [`upgrade`], over [`live`] to the live part.
 //!
 //! Invariants: the server behind sees whole, well-formed, bounded requests only; no limit depends on what a
 //! client claims; the work of one lane never waits for another's.
@@ -22,6 +22,7 @@ pub mod output;
 pub mod rates;
 pub mod refusal;
 pub mod relay;
+pub mod upgrade;
 pub mod watch;
 
 use super::access::Policy;

@@ -72,6 +72,15 @@ pub enum Refusal {
     /// A method the node does not know.
     #[error("the method is not known")]
     Method,
+    /// A WebSocket route without a WebSocket's handshake, or of another version.
+    #[error("this route is a WebSocket: expected Upgrade: websocket and Sec-WebSocket-Version: 13")]
+    UpgradeNeeded,
+    /// A handshake that breaks RFC 6455; the value says what was expected.
+    #[error("expected {0}")]
+    Handshake(&'static str),
+    /// A WebSocket where there is none.
+    #[error("this route is no WebSocket: only /live is")]
+    NoUpgrade,
     /// HTTP other than 1.0 and 1.1.
     #[error("the version must be HTTP/1.1 or HTTP/1.0")]
     Version,
@@ -97,7 +106,9 @@ impl Refusal {
             | Self::Length
             | Self::LengthAndEncoding
             | Self::Encoding
-            | Self::Chunks => 400,
+            | Self::Chunks
+            | Self::Handshake(_)
+            | Self::NoUpgrade => 400,
             Self::Denied(denied) => denied.status(),
             Self::NotFound => 404,
             Self::MethodNotAllowed(_) => 405,
@@ -106,6 +117,7 @@ impl Refusal {
             Self::LineTooLong => 414,
             Self::ContentType => 415,
             Self::Expectation => 417,
+            Self::UpgradeNeeded => 426,
             Self::TooMany(_) => 429,
             Self::HeadTooLarge => 431,
             Self::Internal => 500,
@@ -143,6 +155,9 @@ impl Refusal {
             Self::Method => "method-not-known",
             Self::Busy => "busy",
             Self::Version => "version-not-supported",
+            Self::UpgradeNeeded => "upgrade-needed",
+            Self::Handshake(_) => "malformed-handshake",
+            Self::NoUpgrade => "no-upgrade-here",
         }
     }
 
@@ -153,6 +168,10 @@ impl Refusal {
             Self::MethodNotAllowed(allow) => vec![("Allow", allow.clone())],
             Self::TooMany(seconds) => vec![("Retry-After", seconds.to_string())],
             Self::Busy => vec![("Retry-After", "1".to_owned())],
+            Self::UpgradeNeeded => vec![
+                ("Upgrade", "websocket".to_owned()),
+                ("Sec-WebSocket-Version", "13".to_owned()),
+            ],
             Self::Denied(denied) if denied.status() == 401 => {
                 vec![("WWW-Authenticate", "Bearer".to_owned())]
             }
@@ -189,6 +208,9 @@ impl Refusal {
             | Self::Expectation
             | Self::HeadTooLarge
             | Self::Method
+            | Self::UpgradeNeeded
+            | Self::Handshake(_)
+            | Self::NoUpgrade
             | Self::Version => false,
         }
     }

@@ -5,6 +5,7 @@ mod framing;
 mod lanes;
 mod limits;
 mod node;
+mod upgrade;
 
 use super::access::security_fields;
 use super::door::live::LiveCall;
@@ -35,7 +36,7 @@ struct Toy {
     produced: Arc<AtomicUsize>,
 }
 
-static ROUTES: [Route<Toy>; 14] = [
+static ROUTES: [Route<Toy>; 15] = [
     route(Method::Get, "/hello", Class::Public, Lane::Small, 0, hello),
     route(Method::Get, "/page", Class::Public, Lane::Small, 0, page),
     route(Method::Get, "/secret", Class::Operator, Lane::Small, 0, hello),
@@ -50,6 +51,7 @@ static ROUTES: [Route<Toy>; 14] = [
     route(Method::Get, "/slow", Class::Public, Lane::Small, 0, wait),
     route(Method::Post, "/wait", Class::Operator, Lane::Wait, 0, wait),
     route(Method::Get, "/live", Class::Public, Lane::Live, 0, handed_over),
+    route(Method::Get, "/socket", Class::Public, Lane::Socket, 0, handed_over),
 ];
 
 const fn route(

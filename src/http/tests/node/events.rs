@@ -1,4 +1,4 @@
-//! What `GET /events` tells, and to whom.
+//! What `GET /events` and `GET /live` tell, and to whom.
 
 use super::super::PATIENCE;
 use super::{Client, Node, dev_accounts};
@@ -6,12 +6,106 @@ use crate::http::live::LIVE_CLIENTS_MAX;
 use crate::node::Origin;
 use crate::node::ports::PeerControl;
 use serde_json::Value;
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::Instant;
+use tungstenite::protocol::Role;
+use tungstenite::{Message, WebSocket};
 
 fn listen(node: &Node, fields: &str) -> Client {
     let mut client = node.connect();
     client.send(&format!("GET /events HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
     client
+}
+
+const HANDSHAKE: &str = "GET /live HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+/// A client that has shaken hands for a WebSocket, with the status of the answer.
+fn shake(node: &Node, fields: &str) -> (u16, Client) {
+    let mut client = node.connect();
+    client.send(&format!("{HANDSHAKE}{fields}\r\n"));
+    let answer = client.head().unwrap();
+    if answer.status == 101 {
+        let accept = answer.field("sec-websocket-accept");
+        assert_eq!(accept.as_deref(), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+        assert_eq!(answer.field("upgrade").as_deref(), Some("websocket"));
+        assert_eq!(answer.field("connection").as_deref(), Some("Upgrade"));
+    }
+    (answer.status, client)
+}
+
+/// The messages of a client that listens over a WebSocket.
+fn socket(node: &Node) -> WebSocket<TcpStream> {
+    let (status, client) = shake(node, "");
+    assert_eq!(status, 101);
+    WebSocket::from_partially_read(client.stream, client.buffer, Role::Client, None)
+}
+
+/// The data of the next message of this name.
+fn told(socket: &mut WebSocket<TcpStream>, name: &str) -> Value {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        assert!(Instant::now() < deadline, "no message {name}");
+        let Message::Text(text) = socket.read().unwrap() else { continue };
+        let mut message: Value = serde_json::from_str(text.as_str()).unwrap();
+        assert_eq!(message.as_object().unwrap().len(), 2, "{message}");
+        if message["event"] == name {
+            return message["data"].take();
+        }
+    }
+}
+
+#[test]
+fn a_socket_tells_the_same_as_the_stream() {
+    let node = Node::new();
+    let (mut stream, mut socket) = (listener(&node), socket(&node));
+    assert_eq!(told(&mut socket, "status")["network"], "dev");
+    let own = node.wallet();
+    node.ok(201, "POST /mine", "");
+    let transfer = node.transfer(&dev_accounts()[0], 1, 0);
+    node.handle().submit_transfer(transfer, Origin::Anyone).unwrap();
+    node.ok(201, "POST /node", r#"{"node":"a:1"}"#);
+    node.ok(200, "POST /miner", r#"{"threads":2}"#);
+    for name in ["status", "block", "transaction", "peers", "miner"] {
+        let data = told(&mut socket, name);
+        assert_eq!(data, event(&mut stream, name), "{name}");
+        assert!(!data.to_string().contains(&own), "{name}");
+    }
+}
+
+#[test]
+fn a_node_that_wants_to_speak_goes_on_to_the_network() {
+    let node = Node::new();
+    let (status, mut client) = shake(&node, "Sec-WebSocket-Protocol: farthing-peer\r\n");
+    assert_eq!(status, 101);
+    let peers = &node.parts().peers;
+    let deadline = Instant::now() + PATIENCE;
+    while peers.links.lock().unwrap().is_empty() {
+        assert!(Instant::now() < deadline, "the network gets it");
+    }
+    let (mut stream, from) = peers.links.lock().unwrap().pop().unwrap();
+    assert_eq!(from, client.stream.local_addr().unwrap());
+    // It is told nothing of the events, and takes none of the places for those who listen.
+    stream.set_nonblocking(false).unwrap();
+    stream.write_all(b"hello").unwrap();
+    assert_eq!(client.take(5).unwrap(), b"hello");
+}
+
+#[test]
+fn sockets_and_streams_share_their_places() {
+    let node = Node::new();
+    let streams: Vec<_> = (0..LIVE_CLIENTS_MAX / 2).map(|_| listener(&node)).collect();
+    let sockets: Vec<_> = (0..LIVE_CLIENTS_MAX / 2).map(|_| socket(&node)).collect();
+    assert_eq!(shake(&node, "").0, 503);
+    let mut refused = listen(&node, "");
+    assert_eq!(refused.answer().status, 503);
+    drop(streams);
+    let deadline = Instant::now() + PATIENCE;
+    while shake(&node, "").0 != 101 {
+        assert!(Instant::now() < deadline, "no place came back");
+    }
+    drop(sockets);
 }
 
 /// A client that has its stream, and has been told the status.

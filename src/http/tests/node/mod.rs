@@ -82,6 +82,8 @@ struct ListedPeers {
     node: NodeHandle,
     known: Mutex<BTreeMap<PeerAddress, PeerInfo>>,
     sync: Mutex<SyncStatus>,
+    /// Connections of other nodes.
+    links: Mutex<Vec<(TcpStream, SocketAddr)>>,
     /// Who was said to be ahead.
     ahead: Mutex<Vec<Option<PeerAddress>>>,
     replaces: AtomicBool,
@@ -124,6 +126,10 @@ impl PeerControl for ListedPeers {
             return Err(PeerError::OtherChain { node: "a:1".into(), theirs, ours });
         }
         Ok(Handshake { node: None, instance: 2, ..theirs.clone() })
+    }
+
+    fn take_link(&self, stream: TcpStream, client: SocketAddr) {
+        self.links.lock().unwrap().push((stream, client));
     }
 
     fn is_ahead(&self, from: Option<PeerAddress>) {
@@ -181,6 +187,7 @@ impl Node {
             node: handle.clone(),
             known: Mutex::default(),
             sync: Mutex::new(sync),
+            links: Mutex::default(),
             ahead: Mutex::default(),
             replaces: AtomicBool::new(false),
         });
