@@ -16,7 +16,7 @@ use super::accounts::AccountTree;
 use crate::consensus::check::CheckedTransfer;
 use crate::primitives::{Account, Amount, Height, PublicKey, Transfer, Txid};
 use index::Index;
-pub use index::{FeeRate, Pending};
+pub use index::{BUCKETS, FeeRate, Pending};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -440,6 +440,17 @@ impl Pool {
     /// The pending transfer with this id.
     pub fn get(&self, id: &Txid) -> Option<&Arc<Pending>> {
         self.index.get(id)
+    }
+
+    /// The ids of the pending transfers that begin with this byte.
+    pub fn ids_in(&self, bucket: u8) -> impl Iterator<Item = Txid> {
+        self.index.ids_in(bucket)
+    }
+
+    /// The pool in short: for each first byte of an id, the XOR of the second to ninth byte
+    /// (big-endian) of the pending transfers' ids. Kept as they come and go.
+    pub fn buckets(&self) -> &[u64; BUCKETS] {
+        self.index.buckets()
     }
 
     /// The number of pending transfers.

@@ -8,6 +8,7 @@ use crate::chain::accounts::AccountTree;
 use crate::node::ports::{MinerControl, PeerControl};
 use crate::node::{NodeHandle, View};
 use crate::primitives::{AddressPrefix, BlockHash};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub struct Api {
     pub mine_timeout: Duration,
     /// The port that is listened on.
     pub port: u16,
+    /// Goes into the compact blocks that are made for whoever asks; other than any other node's.
+    pub(super) salt: u64,
     before_tip: Mutex<Option<BeforeTip>>,
 }
 
@@ -50,7 +53,8 @@ impl Api {
         port: u16,
     ) -> Self {
         let before_tip = Mutex::new(None);
-        Self { node, miner, peers, mine_timeout, port, before_tip }
+        let salt = RandomState::new().hash_one(port);
+        Self { node, miner, peers, mine_timeout, port, salt, before_tip }
     }
 
     /// How addresses begin here.

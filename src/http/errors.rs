@@ -9,6 +9,7 @@ use crate::chain::accept::AcceptError;
 use crate::chain::pool::PoolError;
 use crate::consensus::check::TransferError;
 use crate::node::NodeError;
+use crate::node::answers::AnswerError;
 use crate::node::ports::{MineError, PeerError};
 use crate::primitives::peer_address::PeerAddressError;
 use crate::primitives::{BlockHash, Txid};
@@ -24,6 +25,9 @@ pub enum ApiError {
     /// The body or a parameter has another shape.
     #[error(transparent)]
     Wire(#[from] WireError),
+    /// A question about the chain or the pool has no answer.
+    #[error(transparent)]
+    Answer(#[from] AnswerError),
     /// A peer that introduced itself is refused.
     #[error(transparent)]
     NotGreeted(PeerError),
@@ -97,9 +101,6 @@ pub enum ApiError {
     /// A transfer without a block has no proof.
     #[error("transaction {0} is open: there is a proof once it is in a block")]
     StillOpen(Txid),
-    /// A locator of another chain.
-    #[error("expected a locator of the chain with genesis {0}, none of its hashes is known here")]
-    ForeignLocator(BlockHash),
     /// No such file of the page.
     #[error("there is no file {0} of the page")]
     NoFile(String),
@@ -120,6 +121,7 @@ impl ApiError {
         match self {
             Self::Node(error) => error.code(),
             Self::Wire(error) => error.code(),
+            Self::Answer(error) => error.code(),
             Self::NotGreeted(error) | Self::NotAdded(error) => error.code(),
             Self::Mine(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -137,7 +139,6 @@ impl ApiError {
             Self::NotBest(_) => "block-not-on-best-chain",
             Self::NoTransaction { .. } | Self::NotInBlock { .. } => "transaction-not-found",
             Self::StillOpen(_) => "transaction-open",
-            Self::ForeignLocator(_) => "other-chain",
             Self::NoFile(_) => "not-found",
             Self::NotReady { .. } => "not-synced",
         }
@@ -147,7 +148,8 @@ impl ApiError {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::Node(error) => node_status(error),
+            Self::Node(error) | Self::Answer(AnswerError::Node(error)) => node_status(error),
+            Self::Answer(error) => error.status(),
             Self::Wire(_)
             | Self::NoData(_)
             | Self::NotText
@@ -160,7 +162,7 @@ impl ApiError {
             Self::Mine(error) => mine_status(error),
             Self::Store(error) => store_status(error),
             Self::NoWallet => 500,
-            Self::ConflictFirst | Self::OldBlock(_) | Self::ForeignLocator(_) => 409,
+            Self::ConflictFirst | Self::OldBlock(_) => 409,
             Self::BadNode(_)
             | Self::NoBlock(_)
             | Self::NoBody(_)

@@ -9,7 +9,7 @@ use super::message::Method::{self, Delete, Get, Post};
 use super::routes::Class::{self, Operator, Public};
 use super::routes::Lane::{self, Bulk, Live, Small, Socket, Wait};
 use super::routes::{Handler, Route, handed_over};
-use crate::wire::{BLOCK_JSON_MAX, TRANSFER_JSON_MAX};
+use crate::wire::{BLOCK_JSON_MAX, FETCH_JSON_MAX, TRANSFER_JSON_MAX};
 
 /// For a request of a few short fields, however spelled.
 const FEW_FIELDS: usize = 4 * 1024;
@@ -31,7 +31,7 @@ macro_rules! run {
 }
 
 /// Every route of the node.
-pub static ROUTES: [Route<Api>; 31] = [
+pub static ROUTES: [Route<Api>; 35] = [
     route(Get, "/", Public, Small, NO_BODY, run!(page::index)),
     route(Get, "/network", Public, Small, NO_BODY, run!(page::index)),
     route(Get, "/static/{file}", Public, Small, NO_BODY, run!(page::part)),
@@ -66,6 +66,10 @@ pub static ROUTES: [Route<Api>; 31] = [
     route(Get, "/headers", Public, Bulk, NO_BODY, run!(chain::headers)),
     route(Get, "/blocks", Public, Bulk, NO_BODY, run!(blocks::wanted)),
     route(Get, "/block/{block}", Public, Bulk, NO_BODY, run!(blocks::block)),
+    route(Get, "/block/{block}/compact", Public, Bulk, NO_BODY, run!(blocks::compact)),
+    route(Post, "/fetch-transactions", Public, Bulk, FETCH_JSON_MAX, run!(transactions::fetch)),
+    route(Get, "/transactions/summary", Public, Small, NO_BODY, run!(transactions::summary)),
+    route(Get, "/transactions/ids", Public, Bulk, NO_BODY, run!(transactions::ids)),
     // Both may read some megabytes of blocks.
     route(Get, "/transaction/{id}", Public, Bulk, NO_BODY, run!(transactions::info)),
     route(Get, "/proof/transaction/{id}", Public, Bulk, NO_BODY, run!(proof::transaction)),

@@ -8,6 +8,7 @@
 //! nothing has happened; if a flush fails the process ends, because nobody can know any more what
 //! is on the disk.
 
+pub mod answers;
 mod bodies;
 mod command;
 mod error;

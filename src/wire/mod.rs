@@ -15,6 +15,7 @@
 //!   Fields are cut out of the text without recursion; serde_json's depth limit stays on.
 
 mod answer;
+mod array;
 mod block;
 mod error;
 mod field;
@@ -32,6 +33,7 @@ pub use answer::{
     NodesChanged, Peer, PeerState, Resolved, Sent, TransactionInfo, TransactionStatus,
     TransferTaken, Wallet, all_nodes_from_json,
 };
+pub use array::ArrayReader;
 pub use block::{
     BLOCK_JSON_MAX, TRANSACTIONS_MAX, block_from_json, block_to_json, genesis_to_json,
 };

@@ -5,14 +5,14 @@ use crate::markdown::block;
 use farthing::chain::accounts::AccountTree;
 use farthing::consensus::merkle;
 use farthing::consensus::params::ChainParams;
-use farthing::primitives::{Account, AddressPrefix, Height, Transaction, UnixTime};
+use farthing::primitives::{Account, AddressPrefix, CompactBlock, Height, Transaction, UnixTime};
 use farthing::storage::BlockStore;
 use farthing::storage::journal::{Bounds, Journal};
 use farthing::storage::text::TextStore;
 use farthing::wire::{
     AccountProof, AccountProofEnd, Address, Failure, Handshake, PEER_VERSION, PeerRecord,
     ProvenBlock, Reach, TransactionProof, block_announcement_to_json, block_to_json,
-    genesis_to_json, headers_to_json, to_json, transfer_to_json,
+    compact_to_json, genesis_to_json, headers_to_json, pool_ids_to_json, to_json, transfer_to_json,
 };
 use std::path::Path;
 
@@ -75,6 +75,7 @@ pub fn messages(example: &Example) -> String {
         time: UnixTime(example.block.header.time.0 + 3),
     };
     let announcement = block_announcement_to_json("{…the block…}", Some(&Reach::Port(5_000)));
+    let compact = CompactBlock::of(&example.block, 0x0123_4567_89ab_cdef);
     let failure = Failure {
         message: "expected an amount above zero".to_owned(),
         code: "zero-amount".to_owned(),
@@ -84,6 +85,8 @@ pub fn messages(example: &Example) -> String {
         ("`POST /handshake`, both ways", handshake.to_json()),
         ("The answer of `GET /headers` with one header", headers_to_json(&[example.block.header])),
         ("The body of `POST /broadcast-block`", announcement),
+        ("The answer of `GET /block/<hash>/compact`", compact_to_json(&compact, PREFIX)),
+        ("The answer of `GET /transactions/ids`", pool_ids_to_json(&[example.transfer.id()])),
         ("Genesis, as `GET /chain` shows it first", genesis),
         ("Any failure", to_json(&failure)),
     ]

@@ -85,11 +85,36 @@ pub(super) struct Queue {
     cost: Amount,
 }
 
+/// The number of [`Buckets`]: one for each first byte of an id.
+pub const BUCKETS: usize = 256;
+
+/// What the pool holds, in short. Each bucket is the XOR of the second to ninth byte (big-endian) of
+/// the ids that begin with its number, so that it can be kept as they come and go.
+#[derive(Clone, Debug)]
+struct Buckets([u64; BUCKETS]);
+
+impl Default for Buckets {
+    fn default() -> Self {
+        Self([0; BUCKETS])
+    }
+}
+
+impl Buckets {
+    /// Adds an id, or takes it out again.
+    fn flip(&mut self, id: &Txid) {
+        let bytes = id.as_bytes();
+        let number = bytes[1..].first_chunk().expect("an id has 32 bytes");
+        self.0[usize::from(bytes[0])] ^= u64::from_be_bytes(*number);
+    }
+}
+
 /// All pending transfers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
     pub(super) senders: imbl::HashMap<PublicKey, Queue>,
-    by_id: imbl::HashMap<Txid, Arc<Pending>>,
+    /// In the order of their bytes, so that those that begin alike lie together.
+    by_id: imbl::OrdMap<Txid, Arc<Pending>>,
+    buckets: Buckets,
     by_arrival: imbl::OrdMap<u64, Arc<Pending>>,
     by_priority: imbl::OrdMap<(FeeRate, Reverse<u64>), Arc<Pending>>,
     by_expiry: imbl::OrdMap<(u32, Txid), Arc<Pending>>,
@@ -120,6 +145,7 @@ impl Index {
         queue.transfers.insert(nonce, pending.clone());
         self.bytes += pending.transfer().size();
         self.by_id.insert(pending.id(), pending.clone());
+        self.buckets.flip(&pending.id());
         self.by_arrival.insert(pending.arrival, pending.clone());
         self.by_priority.insert(pending.priority(), pending.clone());
         if pending.transfer().expiry.0 != 0 {
@@ -141,6 +167,7 @@ impl Index {
         }
         self.bytes -= pending.transfer().size();
         self.by_id.remove(&pending.id());
+        self.buckets.flip(&pending.id());
         self.by_arrival.remove(&pending.arrival);
         self.by_priority.remove(&pending.priority());
         self.by_expiry.remove(&(pending.transfer().expiry.0, pending.id()));
@@ -239,6 +266,20 @@ impl Index {
 
     pub(super) fn get(&self, id: &Txid) -> Option<&Arc<Pending>> {
         self.by_id.get(id)
+    }
+
+    /// The ids that begin with this byte.
+    pub(super) fn ids_in(&self, bucket: u8) -> impl Iterator<Item = Txid> {
+        let edge = |rest: u8| {
+            let mut bytes = [rest; 32];
+            bytes[0] = bucket;
+            Txid::from_bytes(bytes)
+        };
+        self.by_id.range(edge(0)..=edge(u8::MAX)).map(|(id, _)| *id)
+    }
+
+    pub(super) fn buckets(&self) -> &[u64; BUCKETS] {
+        &self.buckets.0
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Pending>> {

@@ -1,24 +1,14 @@
 //! Single blocks and those a peer lacks, as they lie in the block file.
 
-use super::stream::ArrayReader;
-use super::{Answer, json_text, shown};
+use super::{Answer, json_stream, json_text, shown};
 use crate::chain::BestBlock;
 use crate::consensus::params::ChainParams;
 use crate::http::api::Api;
 use crate::http::errors::ApiError;
 use crate::http::message::{Request, Response};
-use crate::node::View;
+use crate::node::{View, answers};
 use crate::primitives::{BlockHash, BodyRef, Height};
-use crate::storage::CopyError;
-use crate::wire::{WireError, genesis_to_json, hashes_from_query};
-use std::io;
-
-/// Blocks that one request may ask for at most; whoever asks comes again.
-pub const WANTED_MAX: usize = 16;
-
-/// Bytes of one answer of blocks: when the next would make it longer it ends there, after one block at
-/// least, and whoever asked comes again for the rest.
-pub const WANTED_BYTES_MAX: u64 = 4 << 20;
+use crate::wire::{ArrayReader, WireError, genesis_to_json, hashes_from_query};
 
 /// A block of an answer.
 #[derive(Clone, Copy, Debug)]
@@ -40,13 +30,9 @@ pub(super) fn blocks(
             out.extend_from_slice(genesis.as_bytes());
             Ok(())
         }
-        Element::Body(body) => reader.copy_to(body, out).map_err(|error| match error {
-            CopyError::Store(error) => io::Error::other(error),
-            CopyError::Out(error) => error,
-        }),
+        Element::Body(body) => answers::copy_body(&*reader, body, out),
     });
-    let response = Response::stream(200, "application/json", Box::new(reader));
-    response.with_header("Cache-Control", "no-store")
+    json_stream(Box::new(reader))
 }
 
 fn genesis(api: &Api) -> String {
@@ -71,10 +57,7 @@ pub fn block(api: &Api, request: &Request) -> Answer {
     if hash == view.chain.chain_id() {
         return Ok(json_text(200, genesis(api)));
     }
-    let Some(body) = view.chain.body_of(&hash) else {
-        let is_known = view.chain.headers().get(&hash).is_some();
-        return Err(if is_known { ApiError::NoBody(hash) } else { ApiError::NoBlock(shown(name)) });
-    };
+    let body = answers::body_of(&view, &hash)?;
     Ok(json_text(200, read(api, body)?))
 }
 
@@ -87,19 +70,19 @@ pub fn wanted(api: &Api, request: &Request) -> Answer {
     let missing = || WireError::Missing("hashes".to_owned());
     let text = request.query("hashes").filter(|text| !text.is_empty()).ok_or_else(missing)?;
     let hashes = hashes_from_query("hashes", text)?;
-    if hashes.len() > WANTED_MAX {
-        return Err(WireError::TooMany(WANTED_MAX).into());
-    }
-    let view = api.node.view();
-    let (mut elements, mut bytes) = (Vec::new(), 0);
-    for body in hashes.iter().filter_map(|hash| view.chain.body_of(hash)) {
-        bytes += u64::from(body.payload_len());
-        if bytes > WANTED_BYTES_MAX && !elements.is_empty() {
-            break;
-        }
-        elements.push(Element::Body(body));
-    }
-    Ok(blocks(api, elements.into_iter()))
+    Ok(json_stream(answers::blocks(&api.node, &hashes)?))
+}
+
+/// `GET /block/<hash>/compact`: a block with short ids in the place of its transfers.
+///
+/// # Errors
+/// Not a hash, or no such block here.
+pub fn compact(api: &Api, request: &Request) -> Answer {
+    let name = request.param("block");
+    let Name::Hash(hash) = Name::parse(name)? else {
+        return Err(ApiError::BadBlockName(shown(name)));
+    };
+    Ok(json_text(200, answers::compact(&api.node, &hash, api.salt)?))
 }
 
 /// How a client names a block.

@@ -5,8 +5,9 @@ use super::{Answer, json, json_text, number};
 use crate::http::api::Api;
 use crate::http::errors::ApiError;
 use crate::http::message::Request;
-use crate::primitives::{Header, Height, PublicKey};
-use crate::wire::{self, Address, AddressInfo, HEADERS_MAX, hashes_from_query};
+use crate::node::answers;
+use crate::primitives::{Height, PublicKey};
+use crate::wire::{Address, AddressInfo, hashes_from_query};
 
 /// `GET /chain?from=&count=`: blocks from genesis on, upwards. Streamed from the block file in constant
 /// memory; a reorganization meanwhile does not touch what was begun.
@@ -33,17 +34,7 @@ pub fn chain(api: &Api, request: &Request) -> Answer {
 /// A locator with a wrong hash, or of another chain.
 pub fn headers(api: &Api, request: &Request) -> Answer {
     let locator = hashes_from_query("locator", request.query("locator").unwrap_or(""))?;
-    let view = api.node.view();
-    let known = view.chain.headers();
-    let fork = if locator.is_empty() {
-        Height::GENESIS
-    } else {
-        let fork = known.find_fork(&locator);
-        fork.ok_or_else(|| ApiError::ForeignLocator(view.chain.chain_id()))?.height
-    };
-    let above = (fork.next().0..).map(Height).map_while(|height| known.at(height));
-    let headers: Vec<Header> = above.take(HEADERS_MAX).map(|node| node.header).collect();
-    Ok(json_text(200, wire::headers_to_json(&headers)))
+    Ok(json_text(200, answers::headers(&api.node, &locator)?))
 }
 
 /// `GET /address/<address>`: what an account has after the tip; nothing where none exists.

@@ -12,12 +12,12 @@ pub mod page;
 pub mod peer;
 pub mod proof;
 pub mod status;
-mod stream;
 pub mod transactions;
 pub mod wallet;
 
 use super::errors::ApiError;
 use super::message::{Request, Response};
+use crate::node::answers::{self, Stream};
 use crate::wire::{self, WireError};
 use serde::Serialize;
 
@@ -45,6 +45,19 @@ fn json<T: Serialize>(status: u16, value: &T) -> Response {
 /// JSON that is written already.
 fn json_text(status: u16, json: String) -> Response {
     Response::json(status, json).with_header("Cache-Control", "no-store")
+}
+
+/// JSON that is written while it is sent.
+fn json_stream(stream: Stream) -> Response {
+    Response::stream(200, "application/json", stream).with_header("Cache-Control", "no-store")
+}
+
+/// The answer to a question of another node.
+fn answered(answer: answers::Answer) -> Response {
+    match answer {
+        answers::Answer::Text(text) => json_text(200, text),
+        answers::Answer::Stream(stream) => json_stream(stream),
+    }
 }
 
 /// The text of the body; `expected` says what belongs there.

@@ -1,19 +1,17 @@
 //! Transfers: pay, take from others, list, look up.
 
-use super::stream::ArrayReader;
-use super::{Answer, body, json, shown};
+use super::{Answer, answered, body, json, json_stream, json_text, shown};
 use crate::chain::pool::PoolError;
 use crate::http::api::Api;
 use crate::http::errors::ApiError;
 use crate::http::handlers::blocks::{best_block, read};
-use crate::http::message::{Request, Response};
-use crate::node::{NodeError, Origin, TransferOutcome, View};
+use crate::http::message::Request;
+use crate::node::{NodeError, Origin, TransferOutcome, View, answers};
 use crate::primitives::{Amount, Block, Coinbase, Height, Transfer, Txid};
 use crate::wire::{
-    Embedded, SendRequest, Sent, TransactionInfo, TransactionStatus, TransferTaken,
-    transfer_from_json, transfer_to_json,
+    Embedded, Question, SendRequest, Sent, TransactionInfo, TransactionStatus, TransferTaken,
+    WireError, buckets_from_query, transfer_from_json,
 };
-use std::sync::Arc;
 
 /// The newest blocks that are searched for a transaction: there is no index of all of them.
 const SEARCHED_BLOCKS_MAX: usize = 100;
@@ -67,14 +65,36 @@ pub fn broadcast(api: &Api, request: &Request) -> Answer {
 /// # Errors
 /// None.
 pub fn open(api: &Api, _: &Request) -> Answer {
-    let (view, prefix) = (api.node.view(), api.prefix());
-    let pending: Vec<_> = view.chain.pool().iter().map(Arc::clone).collect();
-    let reader = ArrayReader::new(pending.into_iter(), move |one, out: &mut Vec<u8>| {
-        out.extend_from_slice(transfer_to_json(one.transfer(), prefix).as_bytes());
-        Ok(())
-    });
-    let response = Response::stream(200, "application/json", Box::new(reader));
-    Ok(response.with_header("Cache-Control", "no-store"))
+    Ok(json_stream(answers::pool(&api.node)))
+}
+
+/// `GET /transactions/summary`: the open ones in short, for nodes that compare theirs.
+///
+/// # Errors
+/// None.
+pub fn summary(api: &Api, _: &Request) -> Answer {
+    Ok(json_text(200, answers::pool_summary(&api.node)))
+}
+
+/// `GET /transactions/ids?buckets=`: the ids of the open ones that begin with some bytes.
+///
+/// # Errors
+/// No buckets, a wrong one, or too many.
+pub fn ids(api: &Api, request: &Request) -> Answer {
+    let missing = || WireError::Missing("buckets".to_owned());
+    let buckets = request.query("buckets").filter(|text| !text.is_empty()).ok_or_else(missing)?;
+    Ok(json_text(200, answers::pool_ids(&api.node, &buckets_from_query(buckets)?)))
+}
+
+/// `POST /fetch-transactions`: open ones by their ids, or transfers of a block by their places.
+///
+/// # Errors
+/// Another shape, no such block, or a place that it does not have.
+pub fn fetch(api: &Api, request: &Request) -> Answer {
+    let text = body(request, "an object with `ids`, or with `block` and `indexes`")?;
+    let question = Question::fetch_from_json(text)?;
+    let answer = answers::answer(&api.node, &question, api.salt);
+    Ok(answered(answer.expect("both are of the chain and the pool")?))
 }
 
 /// `GET /transaction/<id>`: an open one, one of the newest blocks, or one of the block that `?block=` names.

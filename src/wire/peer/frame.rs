@@ -12,9 +12,8 @@ use super::announce::Announcement;
 use super::question::Question;
 use crate::primitives::AddressPrefix;
 
-/// Bytes of the longest frame: an answer of blocks, which ends after the first block beyond 4 MiB
-/// at the latest.
-pub const FRAME_JSON_MAX: usize = (4 << 20) + BLOCK_JSON_MAX + 64;
+/// Bytes of the longest frame: an answer with the longest block, or with so much of others.
+pub const FRAME_JSON_MAX: usize = BLOCK_JSON_MAX + 1024;
 
 /// A frame.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -49,6 +49,11 @@ struct RawPoolSummary<'a> {
 }
 
 impl PoolSummary {
+    /// The summary with these numbers.
+    pub fn new(buckets: [u64; BUCKETS]) -> Self {
+        Self(Box::new(buckets))
+    }
+
     /// The bucket of an id.
     pub const fn bucket_of(id: &Txid) -> u8 {
         id.as_bytes()[0]

@@ -5,13 +5,14 @@
 
 use super::super::block::TRANSACTIONS_MAX;
 use super::super::error::{WireError, shown};
-use super::super::field::{Field, Fields};
+use super::super::field::{Field, Fields, Optional, object};
 use super::super::list::{HASHES_MAX, elements, hashes_to_query};
 use super::super::write::Writer;
 use super::announce::Announcement;
 use super::handshake::Handshake;
 use crate::primitives::hash::decode_hex;
 use crate::primitives::{AddressPrefix, BlockHash, Txid};
+use serde::Deserialize;
 
 /// Transfers that one question may name at most: a request of some 35 KB.
 pub const TRANSFERS_ASKED_MAX: usize = 512;
@@ -73,6 +74,17 @@ pub enum Question {
     Pool,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFetch<'a> {
+    #[serde(borrow, default)]
+    ids: Optional<'a>,
+    #[serde(borrow, default)]
+    block: Optional<'a>,
+    #[serde(borrow, default)]
+    indexes: Optional<'a>,
+}
+
 /// A question as an HTTP request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpForm {
@@ -129,13 +141,21 @@ impl Question {
     /// # Errors
     /// Any other shape; too many; indexes that do not ascend.
     pub fn fetch_from_json(text: &str) -> Result<Self, WireError> {
-        let mut fields = Fields::read(text)?;
-        let question = match fields.find("ids") {
-            Some(ids) => Self::Transfers { ids: read_ids(ids)? },
-            None => Self::read_block_transfers(&mut fields)?,
-        };
-        fields.end()?;
-        Ok(question)
+        let raw = object::<RawFetch<'_>>(text)?;
+        let ids = raw.ids.read(read_ids)?;
+        let block = raw.block.read(|field| field.block_hash("block"))?;
+        let indexes = raw.indexes.read(read_indexes)?;
+        match (ids, block, indexes) {
+            (Some(ids), None, None) => Ok(Self::Transfers { ids }),
+            (None, Some(block), Some(indexes)) => Ok(Self::BlockTransfers { block, indexes }),
+            (None, Some(_), None) => Err(WireError::Missing("indexes".to_owned())),
+            (None, None, Some(_)) => Err(WireError::Missing("block".to_owned())),
+            (None, None, None) => Err(WireError::Missing("ids".to_owned())),
+            (Some(_), block, _) => Err(WireError::Unknown {
+                field: if block.is_some() { "block" } else { "indexes" }.to_owned(),
+                known: "`ids` alone, or `block` and `indexes`".to_owned(),
+            }),
+        }
     }
 
     fn read_block_transfers(fields: &mut Fields<'_>) -> Result<Self, WireError> {

@@ -3,6 +3,7 @@
 
 mod contract;
 mod events;
+mod exchanged;
 mod reads;
 mod refused;
 mod relayed;

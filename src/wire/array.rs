@@ -1,6 +1,6 @@
 //! A JSON array that is made while it is sent, element by element.
 
-use crate::wire::ArrayFrame;
+use super::list::ArrayFrame;
 use std::io::{self, Read};
 
 /// Bytes that are made at once, so that small elements do not leave one by one.
