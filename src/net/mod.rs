@@ -15,6 +15,7 @@
 //! | [`exchange`] | handshakes |
 //! | [`relay`] | puts what was accepted into the outboxes |
 //! | [`sync`] | headers first, then only the bodies that are missing |
+//! | [`compact`] | rebuilds blocks from what is here already |
 //! | [`control`] | what the HTTP layer asks: the list, handshakes, Resolve Conflicts |
 //! | [`links`] | live connections: bytes and bounds, no meaning |
 //! | [`blame`] | whose fault an error is |
@@ -41,6 +42,7 @@ mod answer;
 mod blame;
 pub mod book;
 pub mod client;
+pub mod compact;
 mod control;
 pub mod dice;
 mod driver;
@@ -149,7 +151,6 @@ impl Network {
             Ok(records) => records.into_iter().for_each(|record| table.restore(record)),
             Err(error) => log::error!("the list of peers could not be read: {error}"),
         }
-        // What the settings name is wanted, also if it was removed once.
         for peer in &peers {
             if table.has_room() {
                 table.add_manual(peer);
