@@ -16,6 +16,7 @@
 //! | [`relay`] | puts what was accepted into the outboxes |
 //! | [`sync`] | headers first, then only the bodies that are missing |
 //! | [`compact`] | rebuilds blocks from what is here already |
+//! | [`wanted`] | which announced transfers are asked of whom |
 //! | [`control`] | what the HTTP layer asks: the list, handshakes, Resolve Conflicts |
 //! | [`links`] | live connections: bytes and bounds, no meaning |
 //! | [`blame`] | whose fault an error is |
@@ -59,6 +60,7 @@ mod sync;
 mod table;
 #[cfg(test)]
 mod tests;
+pub mod wanted;
 
 use self::client::PeerClient;
 use self::driver::Signal;
@@ -151,6 +153,7 @@ impl Network {
             Ok(records) => records.into_iter().for_each(|record| table.restore(record)),
             Err(error) => log::error!("the list of peers could not be read: {error}"),
         }
+        // What the settings name is wanted, also if it was removed once.
         for peer in &peers {
             if table.has_room() {
                 table.add_manual(peer);
