@@ -18,6 +18,8 @@ pub mod http;
 pub mod miner;
 pub mod net;
 pub mod node;
+#[doc(hidden)]
+pub mod planted;
 pub mod primitives;
 pub mod runtime;
 pub mod storage;

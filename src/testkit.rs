@@ -4,6 +4,8 @@
 //! A branch is a copy of a [`TestChain`], so a block on any parent is a block on a copy's tip.
 //! Nothing here reads a clock or the system's randomness: equal calls make equal blocks.
 
+pub use crate::planted::*;
+
 use crate::chain::accept::{AcceptError, Accepted, Now};
 use crate::chain::pool::{Admitted, POOL_BYTES_DEFAULT, PoolError};
 use crate::chain::{Bodies, BodiesError, Chain};

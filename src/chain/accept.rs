@@ -10,6 +10,7 @@ use super::pool::{Admitted, PoolContext, PoolError};
 use super::{Bodies, BodiesError, Chain};
 use crate::consensus::check::{BlockError, CheckedBlock, CheckedTransfer};
 use crate::consensus::connect::{ConnectError, HeaderError, check_header};
+use crate::planted::{Bug, planted};
 use crate::primitives::{BlockHash, Header, Txid, UnixTime, Work};
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,7 +125,10 @@ impl Chain {
         if let Some(known) = self.headers.get(&hash) {
             return Ok(known.clone());
         }
-        let (parent, work) = self.judge_header(header, now.unix)?;
+        let (parent, mut work) = self.judge_header(header, now.unix)?;
+        if planted(Bug::LongestChain) {
+            work = self.params.retarget.easiest.work();
+        }
         let (node, evicted) = self.headers.insert(*header, &parent, work);
         for hash in &evicted {
             self.forget_side_body(hash);

@@ -5,6 +5,7 @@ use crate::chain::accept::AcceptError;
 use crate::consensus::check::BlockError;
 use crate::consensus::connect::HeaderError;
 use crate::node::NodeError;
+use crate::planted::{Bug, planted};
 
 /// What an error says about the peer whose bytes caused it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,7 @@ pub fn blame(error: &NodeError) -> Blame {
         NodeError::Block(error) => blame_block(error),
         NodeError::Transfer(_) => Blame::Lie,
         NodeError::Accept(error) => blame_accept(error),
+        NodeError::Pool(_) if planted(Bug::BlamedRelayer) => Blame::Lie,
         // Every node has another pool, and the others are about this node alone.
         NodeError::Pool(_)
         | NodeError::NoWallet

@@ -134,7 +134,7 @@ fn is_this_machine(address: &PeerAddress) -> bool {
 
 impl Call {
     /// How long it may take.
-    const fn duration_max(&self) -> Duration {
+    pub const fn duration_max(&self) -> Duration {
         match self {
             Self::Handshake { quick: true, .. } => QUICK_MAX,
             Self::Handshake { .. } | Self::Transfer(_) => SMALL_MAX,
@@ -145,7 +145,7 @@ impl Call {
     }
 
     /// Bytes of its answer at most.
-    const fn bytes_max(&self) -> usize {
+    pub const fn bytes_max(&self) -> usize {
         match self {
             Self::Handshake { .. } | Self::Block(_) | Self::Transfer(_) => SMALL_BYTES_MAX,
             Self::Headers { .. } => HEADERS_JSON_MAX,
@@ -155,7 +155,7 @@ impl Call {
     }
 
     /// Path and query.
-    fn path(&self) -> String {
+    pub fn path(&self) -> String {
         match self {
             Self::Handshake { .. } => "/handshake".to_owned(),
             Self::Headers { locator, .. } => {
@@ -169,7 +169,7 @@ impl Call {
     }
 
     /// What is posted; `None` for a plain question.
-    fn body(&self) -> Option<&str> {
+    pub fn body(&self) -> Option<&str> {
         match self {
             Self::Handshake { text, .. } | Self::Transfer(text) => Some(text),
             Self::Block(text) => Some(text),

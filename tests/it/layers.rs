@@ -118,13 +118,14 @@ fn each_layer_names_only_those_below_it() {
     let mut wrong = Vec::new();
     for (file, text) in sources() {
         let own = layer_of(&file);
-        if matches!(own, "lib" | "main") {
+        if matches!(own, "lib" | "main" | "planted") {
             continue;
         }
         let allowed = LAYERS.iter().find(|(layer, _)| *layer == own).map(|(_, allowed)| *allowed);
         let allowed = allowed.unwrap_or_else(|| panic!("{file} belongs to no layer"));
         for (line, named) in named_layers(&text) {
-            if named != own && !allowed.contains(&named.as_str()) {
+            // Bugs for the simulator sit where they would; they are no layer.
+            if named != own && named != "planted" && !allowed.contains(&named.as_str()) {
                 wrong.push(format!("src/{file}:{line}: {own} may not use {named}"));
             }
         }

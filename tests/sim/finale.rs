@@ -1,0 +1,99 @@
+//! How a world ends: the trouble stops, and everything must come right within a stated time.
+
+use crate::check::mined_in;
+use crate::clock::{MINUTE, SECOND};
+use crate::world::World;
+use std::collections::BTreeSet;
+
+/// How long people and miners go on after the trouble.
+const RECOVERY: u64 = 15 * MINUTE;
+
+/// How long payments are mined after the last was made.
+const CLEARING: u64 = 15 * MINUTE;
+
+/// How long after the last block all must stand on one tip.
+const AGREEMENT: u64 = 3 * MINUTE;
+
+/// Ties that are broken at most: each needs one more block.
+const TIES_MAX: usize = 20;
+
+impl World {
+    /// From the first moment to the last check.
+    pub fn live(&mut self) {
+        self.disks_fail(true);
+        self.run(self.plan.trouble);
+        self.calm();
+        self.run(RECOVERY);
+        self.is_paying = false;
+        self.run(CLEARING);
+        self.is_mining = false;
+        self.run(AGREEMENT);
+        self.break_ties();
+        self.all_agree();
+        self.nothing_vanished();
+    }
+
+    /// Branches of equal work may stand side by side: one more block decides.
+    fn break_ties(&mut self) {
+        for _ in 0..TIES_MAX {
+            let mut works = BTreeSet::new();
+            let mut tips = BTreeSet::new();
+            for node in &self.nodes {
+                let run = node.run.as_ref().expect("all nodes are up");
+                let view = run.handle.view();
+                works.insert(view.chain.tip().total_work);
+                tips.insert(view.chain.tip().hash);
+            }
+            if works.len() > 1 || tips.len() == 1 {
+                return;
+            }
+            self.tally.ties += 1;
+            let index = self.pick(self.nodes.len());
+            while !self.mine(index) {
+                let now = self.now();
+                self.run(SECOND);
+                assert!(self.now() > now);
+            }
+            self.run(AGREEMENT);
+        }
+    }
+
+    fn all_agree(&self) {
+        let tips: Vec<_> = self
+            .nodes
+            .iter()
+            .map(|node| {
+                let view = node.run.as_ref().expect("all nodes are up").handle.view();
+                (view.chain.tip().hash, view.chain.height(), view.chain.tip().total_work)
+            })
+            .collect();
+        assert!(
+            tips.iter().all(|tip| *tip == tips[0]),
+            "the nodes do not agree {} s after the last block: {tips:?}",
+            AGREEMENT / SECOND,
+        );
+    }
+
+    /// What somebody was told is pending is mined now, or pending everywhere.
+    fn nothing_vanished(&mut self) {
+        let run = self.nodes[0].run.as_ref().expect("all nodes are up");
+        let mined = mined_in(&run.handle);
+        let views: Vec<_> =
+            self.nodes.iter().map(|node| node.run.as_ref().expect("up").handle.view()).collect();
+        for ((sender, nonce), ids) in &self.checks.transfers {
+            if views[0].chain.account(sender).nonce > *nonce {
+                let is_there = ids.iter().any(|id| mined.contains(id));
+                assert!(is_there, "another transfer took the place of {ids:?}, nonce {nonce}");
+                continue;
+            }
+            let holds = |view: &farthing::node::View| {
+                ids.iter().any(|id| view.chain.pool().get(id).is_some())
+            };
+            let holders: Vec<_> = views.iter().map(|view| holds(view)).collect();
+            assert!(
+                holders.iter().all(|holds| *holds),
+                "transfer {ids:?}, nonce {nonce} of {sender}, was answered for, and is pending here: {holders:?}",
+            );
+        }
+    }
+}

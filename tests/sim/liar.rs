@@ -1,0 +1,316 @@
+//! Peers that lie: each looks like a copy of an honest node, and does some things of its own.
+
+use crate::clock::{MINUTE, SECOND};
+use crate::rules::{SPACING, params};
+use crate::wires::Form;
+use crate::world::{What, World};
+use farthing::http::Method;
+use farthing::net::client::{CallError, Reply};
+use farthing::primitives::{AddressPrefix, Block, BlockHash, Header, PeerAddress, Signature, Work};
+use farthing::testkit::{Random, TestChain, solve};
+use farthing::wire::{
+    Handshake, PEER_VERSION, Reach, block_announcement_to_json, block_to_json, blocks_from_json,
+    headers_from_json, headers_to_json, transfer_to_json, transfers_from_json,
+};
+
+/// Headers of a liar's own branch at most: as far as its time reaches.
+const BRANCH_MAX: u32 = 60;
+
+/// What a liar may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// Claims work that there is not.
+    Work,
+    /// Answers with what is no JSON.
+    Garbage,
+    /// Gives headers without proof of work.
+    NoProof,
+    /// Gives headers with bits that are wrong.
+    WrongBits,
+    /// Gives a cheap branch of its own, again and again, and no bodies for it.
+    Cheap,
+    /// Gives no bodies.
+    Withheld,
+    /// Gives bodies that are not those of their headers.
+    WrongBodies,
+    /// Never answers.
+    Stall,
+    /// Answers as late as it can.
+    Slow,
+    /// Gives transfers that nobody signed.
+    Unsigned,
+    /// Sends blocks without proof of work, or without a parent.
+    BadBlocks,
+}
+
+pub const LIES: [Lie; 11] = [
+    Lie::Work,
+    Lie::Garbage,
+    Lie::NoProof,
+    Lie::WrongBits,
+    Lie::Cheap,
+    Lie::Withheld,
+    Lie::WrongBodies,
+    Lie::Stall,
+    Lie::Slow,
+    Lie::Unsigned,
+    Lie::BadBlocks,
+];
+
+/// A peer that lies.
+pub struct Liar {
+    pub address: PeerAddress,
+    lies: Vec<Lie>,
+    instance: u64,
+    random: Random,
+    /// Its cheap branch, made when it is first asked for.
+    branch: Option<Vec<Header>>,
+}
+
+impl Liar {
+    pub fn new(number: usize, random: &mut Random) -> Self {
+        let address = format!("77.{number}.0.1:5000").parse().expect("an address");
+        let mut own = Random(random.bits());
+        let lies = (0..=own.below(3)).map(|_| *own.pick(&LIES)).collect();
+        Self { address, lies, instance: own.bits(), random: own, branch: None }
+    }
+
+    /// Whether it does this now: liars are honest half of the time.
+    fn does(&mut self, lie: Lie) -> bool {
+        self.lies.contains(&lie) && self.random.percent(50)
+    }
+
+    fn branch(&mut self) -> &[Header] {
+        let salt = self.instance;
+        self.branch.get_or_insert_with(|| cheap_branch(salt))
+    }
+}
+
+/// A branch of headers that keep all rules from genesis on, with as little work as there can be.
+fn cheap_branch(salt: u64) -> Vec<Header> {
+    let mut chain = TestChain::new(params()).fork(salt);
+    let mut headers = Vec::new();
+    for _ in 0..BRANCH_MAX {
+        let mut draft = chain.draft(Vec::new());
+        draft.header.time = chain.chain.tip().header.time.plus(SPACING);
+        let block = chain.check(chain.sealed(draft)).expect("a valid block");
+        chain.accept(&block).expect("a valid block");
+        headers.push(block.block().header);
+    }
+    headers
+}
+
+fn ok(body: String) -> Reply {
+    Reply { status: 200, body }
+}
+
+impl World {
+    /// The honest node that a liar copies now, if one is up.
+    fn mirror(&mut self, liar: usize) -> Option<usize> {
+        let up: Vec<_> = (0..self.nodes.len()).filter(|node| self.nodes[*node].is_up()).collect();
+        if up.is_empty() { None } else { Some(*self.liars[liar].random.pick(&up)) }
+    }
+
+    /// A liar is asked.
+    pub fn ask_liar(&mut self, id: Option<u64>, (from, to): (usize, usize), form: &Form) {
+        let number = to - self.nodes.len();
+        let (Some(id), Some(mirror)) = (id, self.mirror(number)) else { return };
+        if self.liars[number].does(Lie::Stall) {
+            self.lied(Lie::Stall, number);
+            return;
+        }
+        let answer = self.liars_answer(number, mirror, form);
+        if self.liars[number].does(Lie::Slow) {
+            self.lied(Lie::Slow, number);
+            let wait = self.random.below(6 * SECOND);
+            return self.after(wait, What::Answer(id, answer));
+        }
+        self.reply(id, (from, to), answer);
+    }
+
+    fn lied(&mut self, lie: Lie, number: usize) {
+        self.tally.lies[lie as usize] += 1;
+        self.note(40 + lie as u64, || format!("liar {number}: {lie:?}"));
+    }
+
+    fn liars_answer(
+        &mut self,
+        number: usize,
+        mirror: usize,
+        form: &Form,
+    ) -> Result<Reply, CallError> {
+        if self.liars[number].does(Lie::Garbage) {
+            self.lied(Lie::Garbage, number);
+            return Ok(ok("{\"never".repeat(3)));
+        }
+        if form.target == "/handshake" {
+            return Ok(ok(self.liars_handshake(number, mirror).to_json()));
+        }
+        if form.method == Method::Post {
+            return Ok(Reply { status: 201, body: "{}".to_owned() });
+        }
+        let honest = self.serve(mirror, self.nodes.len() + number, form)?;
+        if honest.status != 200 {
+            return Ok(honest);
+        }
+        let body = match form.target.split('?').next().unwrap_or_default() {
+            "/headers" => self.liars_headers(number, &honest.body),
+            "/blocks" => self.liars_blocks(number, &honest.body),
+            "/transactions" => self.liars_pool(number, &honest.body),
+            _ => None,
+        };
+        Ok(body.map_or(honest, ok))
+    }
+
+    fn liars_handshake(&mut self, number: usize, mirror: usize) -> Handshake {
+        let lies = self.liars[number].does(Lie::Work);
+        if lies {
+            self.lied(Lie::Work, number);
+        }
+        let run = self.nodes[mirror].run.as_ref().expect("it is up");
+        let (view, time) = (run.handle.view(), run.handle.now().unix);
+        let (tip, liar) = (view.chain.tip(), &mut self.liars[number]);
+        let mut claimed = Handshake {
+            chain_id: view.chain.chain_id(),
+            chain: params().name,
+            version: PEER_VERSION,
+            height: tip.height,
+            tip: tip.hash,
+            work: tip.total_work,
+            instance: liar.instance,
+            node: Some(Reach::Node(liar.address.clone())),
+            linked: false,
+            time,
+        };
+        if lies {
+            let more = Work::new(farthing::primitives::U256::from(liar.random.below(1_000_000)));
+            claimed.work = claimed.work + more;
+            claimed.tip = random_hash(&mut liar.random);
+        }
+        claimed
+    }
+
+    fn liars_headers(&mut self, number: usize, honest: &str) -> Option<String> {
+        if self.liars[number].does(Lie::Cheap) {
+            self.lied(Lie::Cheap, number);
+            return Some(headers_to_json(self.liars[number].branch()));
+        }
+        let mut headers = headers_from_json(honest).ok()?;
+        let last = headers.last_mut()?;
+        if self.liars[number].does(Lie::NoProof) {
+            self.lied(Lie::NoProof, number);
+            spoil_proof(last);
+        } else if self.liars[number].does(Lie::WrongBits) && last.bits != params().easiest_bits() {
+            self.lied(Lie::WrongBits, number);
+            last.bits = params().easiest_bits();
+            solve(last, params().retarget.easiest);
+        } else {
+            return None;
+        }
+        Some(headers_to_json(&headers))
+    }
+
+    fn liars_blocks(&mut self, number: usize, honest: &str) -> Option<String> {
+        if self.liars[number].does(Lie::Withheld) {
+            self.lied(Lie::Withheld, number);
+            return Some("[]".to_owned());
+        }
+        if !self.liars[number].does(Lie::WrongBodies) {
+            return None;
+        }
+        let mut blocks = blocks_from_json(honest, AddressPrefix::Dev).ok()?;
+        let place = self.liars[number].random.below(blocks.len().max(1) as u64);
+        let block = blocks.get_mut(usize::try_from(place).expect("small"))?;
+        self.lied(Lie::WrongBodies, number);
+        spoil_body(block, &mut self.liars[number].random);
+        let texts: Vec<_> =
+            blocks.iter().map(|block| block_to_json(block, AddressPrefix::Dev)).collect();
+        Some(format!("[{}]", texts.join(",")))
+    }
+
+    fn liars_pool(&mut self, number: usize, honest: &str) -> Option<String> {
+        if !self.liars[number].does(Lie::Unsigned) {
+            return None;
+        }
+        let mut transfers = transfers_from_json(honest, AddressPrefix::Dev).ok()?;
+        let last = transfers.last_mut()?;
+        last.signature = Signature::from_bytes([7; 64]);
+        self.lied(Lie::Unsigned, number);
+        let texts: Vec<_> =
+            transfers.iter().map(|one| transfer_to_json(one, AddressPrefix::Dev)).collect();
+        Some(format!("[{}]", texts.join(",")))
+    }
+
+    /// A liar does something without being asked.
+    pub fn lie(&mut self, number: usize) {
+        let wait = 5 * SECOND + self.random.below(MINUTE);
+        self.after(wait, What::Lie(number));
+        let Some(mirror) = self.mirror(number) else { return };
+        let to = usize::try_from(self.random.below(self.nodes.len() as u64)).expect("few");
+        let hello = self.liars_handshake(number, mirror).to_json();
+        self.liar_sends(number, to, ("/handshake", hello));
+        if self.liars[number].does(Lie::BadBlocks)
+            && let Some(block) = self.bad_block(number, mirror)
+        {
+            self.lied(Lie::BadBlocks, number);
+            let text = block_to_json(&block, AddressPrefix::Dev);
+            let from = Reach::Node(self.liars[number].address.clone());
+            let text = block_announcement_to_json(&text, Some(&from));
+            self.liar_sends(number, to, ("/broadcast-block", text));
+        }
+    }
+
+    fn liar_sends(&mut self, number: usize, to: usize, (target, body): (&str, String)) {
+        let from = self.nodes.len() + number;
+        if self.weather.is_cut(from, to) || self.weather.is_cut(to, from) {
+            return;
+        }
+        let form = Form { method: Method::Post, target: target.to_owned(), body };
+        let way = self.weather.way(&mut self.random);
+        self.after(way, What::Question { id: None, from, to, form });
+    }
+
+    /// The tip of an honest node, spoiled in one way or another.
+    fn bad_block(&mut self, number: usize, mirror: usize) -> Option<Block> {
+        let run = self.nodes[mirror].run.as_ref()?;
+        let view = run.handle.view();
+        let body = view.chain.body_of(&view.chain.tip().hash)?;
+        let mut block = run.handle.read_block(body).ok()?;
+        let random = &mut self.liars[number].random;
+        match random.below(4) {
+            0 => spoil_proof(&mut block.header),
+            1 => {
+                block.header.previous = random_hash(random);
+                solve(&mut block.header, params().retarget.easiest);
+            }
+            2 => spoil_body(&mut block, random),
+            _ => block.header.nonce ^= 1,
+        }
+        Some(block)
+    }
+}
+
+fn random_hash(random: &mut Random) -> BlockHash {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&random.bits().to_le_bytes());
+    BlockHash::from_bytes(bytes)
+}
+
+fn spoil_proof(header: &mut Header) {
+    let easiest = params().retarget.easiest;
+    while easiest.is_met_by(&header.hash()) {
+        header.nonce = header.nonce.wrapping_add(1);
+    }
+}
+
+/// Another body under the same header.
+fn spoil_body(block: &mut Block, random: &mut Random) {
+    match block.transfers.pop() {
+        Some(transfer) if random.percent(50) => {
+            block.transfers.push(transfer.clone());
+            block.transfers.push(transfer);
+        }
+        Some(_) => {}
+        None => block.coinbase.extra_nonce[7] ^= 1,
+    }
+}
