@@ -70,6 +70,11 @@ struct RunArgs {
     #[arg(long, value_name = "HOST:PORT", display_order = 2, value_parser = parse_peer)]
     peer: Vec<PeerAddress>,
 
+    /// Node to ask for others while few are known; may be given several times, in place of the seeds
+    /// in the file
+    #[arg(long, value_name = "HOST:PORT", display_order = 2, value_parser = parse_peer)]
+    seed: Vec<PeerAddress>,
+
     /// Mine from the start; without it mining begins when you ask for it on the page
     #[arg(long, display_order = 3)]
     mine: bool,
@@ -129,8 +134,8 @@ impl Cli {
 
 impl RunArgs {
     fn into_flags(self) -> Flags {
-        let Self { common, bind, peer, mine, threads } = self;
-        Flags { bind, peers: peer, mine, threads, ..common.into_flags() }
+        let Self { common, bind, peer, seed, mine, threads } = self;
+        Flags { bind, peers: peer, seeds: seed, mine, threads, ..common.into_flags() }
     }
 }
 
@@ -173,13 +178,14 @@ mod tests {
 
     #[test]
     fn each_flag_arrives() {
-        let line = "--bind 0.0.0.0 --data-dir d --config c.toml --peer a:1 --peer b:2 \
+        let line = "--bind 0.0.0.0 --data-dir d --config c.toml --peer a:1 --peer b:2 --seed c:3 \
                     --network dev --mine --threads 3 --log farthing=debug";
         let expected = run(|flags| {
             flags.bind = Some("0.0.0.0".parse().unwrap());
             flags.data_dir = Some("d".into());
             flags.config = Some("c.toml".into());
             flags.peers = ["a:1", "b:2"].map(|peer| peer.parse().unwrap()).to_vec();
+            flags.seeds = vec!["c:3".parse().unwrap()];
             flags.network = Some(Network::Dev);
             flags.mine = true;
             flags.threads = Some(3);
@@ -216,6 +222,7 @@ mod tests {
             ("-p five", "five"),
             ("--bind localhost", "an IP address"),
             ("--peer localhost", "expected a port"),
+            ("--seed localhost", "expected a port"),
             ("--network test", "main, dev or custom"),
             ("--threads 257", "from 0 to 256"),
             ("--log loud", "error, warn, info"),

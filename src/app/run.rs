@@ -135,11 +135,16 @@ fn start_net(
         client: Box::new(HttpClient::new()),
         file: dir.peers().as_path().into(),
         peers: settings.node.peers.clone(),
+        seeds: settings.node.seeds.clone(),
         reach: reach_of(address.ip(), address.port()),
-        instance: getrandom::u64().context("the operating system gives no randomness")?,
-        seed: getrandom::u64().context("the operating system gives no randomness")?,
+        instance: random()?,
+        seed: random()?,
     };
     Ok(Network::start(opening, events, spawner).context("cannot start the peer network")?)
+}
+
+fn random() -> Result<u64, Stopped> {
+    Ok(getrandom::u64().context("the operating system gives no randomness")?)
 }
 
 fn start_miner(

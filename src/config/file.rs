@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Every section and key that exists; the committed `config.toml` explains each.
 pub(super) const SECTIONS: &Sections = &[
-    ("node", &["port", "bind", "data_dir", "network", "peers", "log"]),
+    ("node", &["port", "bind", "data_dir", "network", "peers", "seeds", "log"]),
     ("miner", &["on", "threads", "tag", "mine_timeout"]),
     ("http", &["allowed_hosts", "allowed_origins"]),
     ("pool", &["max_bytes"]),
@@ -45,6 +45,7 @@ pub struct NodeSection {
     pub data_dir: Option<PathBuf>,
     pub network: Option<Network>,
     pub peers: Option<Vec<PeerAddress>>,
+    pub seeds: Option<Vec<PeerAddress>>,
     pub log: Option<String>,
 }
 
@@ -88,6 +89,7 @@ impl ConfigFile {
                 data_dir: toml.value("node", "data_dir", |v| values::parse_dir(text(v)?))?,
                 network: toml.value("node", "network", |v| values::parse_network(text(v)?))?,
                 peers: toml.list("node", "peers", |v| values::parse_peer(text(v)?))?,
+                seeds: toml.list("node", "seeds", |v| values::parse_peer(text(v)?))?,
                 log: toml.value("node", "log", |v| values::parse_log(text(v)?))?,
             },
             miner: MinerSection {
@@ -151,7 +153,7 @@ mod tests {
             ("\n\n[wallet]\n", format!("line 3: unknown section \"wallet\": {sections}")),
             (
                 "[node]\n\"a\\nb\" = 1",
-                "line 2: unknown key \"a\\nb\" in [node]: expected one of port, bind, data_dir, network, peers, log".into(),
+                "line 2: unknown key \"a\\nb\" in [node]: expected one of port, bind, data_dir, network, peers, seeds, log".into(),
             ),
         ];
         for (text, expected) in table {

@@ -47,6 +47,8 @@ pub struct Flags {
     pub network: Option<Network>,
     /// As [`NodeSettings::peers`]; any here take the place of all in the file.
     pub peers: Vec<PeerAddress>,
+    /// As [`NodeSettings::seeds`]; any here take the place of all in the file.
+    pub seeds: Vec<PeerAddress>,
     /// As [`NodeSettings::log`].
     pub log: Option<String>,
     /// Mine from the start, whatever the file says.
@@ -83,6 +85,8 @@ pub struct NodeSettings {
     pub network: Network,
     /// Peers to join at start.
     pub peers: Vec<PeerAddress>,
+    /// Nodes to ask for others while few peers are known.
+    pub seeds: Vec<PeerAddress>,
     /// What to log, in env_logger's filter syntax.
     pub log: String,
 }
@@ -159,12 +163,15 @@ impl Settings {
         };
         let peers =
             if flags.peers.is_empty() { file.node.peers.unwrap_or_default() } else { flags.peers };
+        let seeds =
+            if flags.seeds.is_empty() { file.node.seeds.unwrap_or_default() } else { flags.seeds };
         let node = NodeSettings {
             port: flags.port.or(file.node.port).unwrap_or(5000),
             bind: flags.bind.or(file.node.bind).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             data_dir: flags.data_dir.or(file.node.data_dir).unwrap_or_else(|| ".".into()),
             network,
             peers,
+            seeds,
             log: flags.log.or(file.node.log).unwrap_or_else(|| "info".into()),
         };
         let miner = MinerSettings {
@@ -226,7 +233,7 @@ mod tests {
     fn the_defaults_are_safe_and_plain() {
         let Settings { node, miner, http, pool, chain } = settings("", Flags::default());
         assert_eq!((node.port, node.network, miner.on), (5000, Network::Main, false));
-        assert!(node.bind.is_loopback() && node.peers.is_empty());
+        assert!(node.bind.is_loopback() && node.peers.is_empty() && node.seeds.is_empty());
         assert_eq!(node.data_dir, Path::new("."));
         assert!(http.allowed_hosts.is_empty() && http.allowed_origins.is_empty());
         assert_eq!((miner.mine_timeout.as_secs(), pool.max_bytes), (600, 67_108_864));
@@ -241,6 +248,7 @@ mod tests {
             ("node", "data_dir", "\"data\""),
             ("node", "network", "\"dev\""),
             ("node", "peers", "[\"localhost:5001\"]"),
+            ("node", "seeds", "[\"localhost:5001\"]"),
             ("node", "log", "\"debug\""),
             ("miner", "on", "true"),
             ("miner", "threads", "7"),
@@ -330,7 +338,7 @@ mod tests {
     #[test]
     fn flags_win_over_the_file() {
         let text = "[node]\nport = 1\nbind = '::'\ndata_dir = 'a'\nnetwork = 'main'\n\
-                    peers = ['a:1', 'b:2']\nlog = 'warn'\n[miner]\non = false\nthreads = 1\n";
+                    peers = ['a:1', 'b:2']\nseeds = ['c:1']\nlog = 'warn'\n[miner]\non = false\nthreads = 1\n";
         let flags = Flags {
             config: None,
             port: Some(0),
@@ -338,6 +346,7 @@ mod tests {
             data_dir: Some("b".into()),
             network: Some(Network::Dev),
             peers: vec!["c:3".parse().unwrap()],
+            seeds: vec!["d:4".parse().unwrap()],
             log: Some("trace".into()),
             mine: true,
             threads: Some(2),
@@ -347,7 +356,7 @@ mod tests {
         assert_eq!(Some(node.bind), flags.bind);
         assert_eq!(Some(node.data_dir), flags.data_dir);
         assert_eq!(Some(node.network), flags.network);
-        assert_eq!(node.peers, flags.peers);
+        assert_eq!((node.peers, node.seeds), (flags.peers, flags.seeds));
         assert_eq!(Some(node.log), flags.log);
         assert_eq!((miner.on, miner.threads.get()), (true, 2));
 

@@ -31,7 +31,7 @@ macro_rules! run {
 }
 
 /// Every route of the node.
-pub static ROUTES: [Route<Api>; 35] = [
+pub static ROUTES: [Route<Api>; 36] = [
     route(Get, "/", Public, Small, NO_BODY, run!(page::index)),
     route(Get, "/network", Public, Small, NO_BODY, run!(page::index)),
     route(Get, "/static/{file}", Public, Small, NO_BODY, run!(page::part)),
@@ -63,6 +63,7 @@ pub static ROUTES: [Route<Api>; 35] = [
     route(Get, "/miner", Operator, Small, NO_BODY, run!(miner::show)),
     route(Post, "/miner", Operator, Small, FEW_FIELDS, run!(miner::switch)),
     route(Post, "/handshake", Public, Small, FEW_FIELDS, run!(peer::handshake)),
+    route(Get, "/addresses", Public, Small, NO_BODY, run!(peer::addresses)),
     route(Get, "/headers", Public, Bulk, NO_BODY, run!(chain::headers)),
     route(Get, "/blocks", Public, Bulk, NO_BODY, run!(blocks::wanted)),
     route(Get, "/block/{block}", Public, Bulk, NO_BODY, run!(blocks::block)),

@@ -1,9 +1,10 @@
 //! What a peer has answered: texts in, values out.
 
 use super::client::{CallError, Reply};
-use crate::primitives::{AddressPrefix, Block, Header, Transfer};
+use crate::primitives::{AddressPrefix, Block, Header, PeerAddress, Transfer};
 use crate::wire::{
-    Failure, Handshake, WireError, blocks_from_json, headers_from_json, transfers_from_json,
+    Failure, Handshake, WireError, addresses_from_json, blocks_from_json, headers_from_json,
+    transfers_from_json,
 };
 
 /// An answer as it came, or why there is none.
@@ -64,6 +65,14 @@ pub fn blocks(answer: Answer, prefix: AddressPrefix) -> Result<Vec<Block>, AskEr
 /// No answer, or a refusal.
 pub fn pool(answer: Answer, prefix: AddressPrefix) -> Result<Vec<Transfer>, AskError> {
     Ok(transfers_from_json(&body(answer)?, prefix)?)
+}
+
+/// Addresses of other nodes, of which nothing is known but that the peer names them.
+///
+/// # Errors
+/// No answer, or a refusal.
+pub fn addresses(answer: Answer) -> Result<Vec<PeerAddress>, AskError> {
+    Ok(addresses_from_json(&body(answer)?)?)
 }
 
 /// What became of a block or transfer that was sent, by its status.

@@ -58,6 +58,9 @@ const MISSED_MAX_S: u32 = 7 * 86_400;
 /// How recently an address must have answered for others to be told of it, in seconds.
 const TOLD_AFTER_MAX_S: u32 = 86_400;
 
+/// How long the seeds are not asked after the start if there are others to ask.
+const SEEDS_WAIT: Duration = Duration::from_secs(10);
+
 /// With fewer peers than this the seeds are asked before the book; otherwise only if the book has
 /// nobody to call.
 const SEEDED_MIN: usize = 2;
@@ -122,6 +125,8 @@ struct Seed {
 pub struct Known<'a> {
     /// Peers that are called at their addresses and whose last exchange went well.
     pub connected: &'a [PeerAddress],
+    /// Peers that are called at their addresses, whether they answer or not.
+    pub peers: usize,
     /// Whether an address is a peer, or must stay none.
     pub is_settled: &'a dyn Fn(&PeerAddress) -> bool,
 }
@@ -136,6 +141,10 @@ pub struct Book {
     called: BTreeMap<Place, Called>,
     /// When the next call is due.
     due: Duration,
+    /// When the book is looked at next.
+    look: Duration,
+    /// When the seeds may be asked; not known before the first look.
+    seeds_from: Option<Duration>,
     serials: u64,
     dice: Dice,
 }
@@ -149,6 +158,8 @@ impl Book {
             seeds: seeds.into_iter().map(fresh).collect(),
             called: BTreeMap::new(),
             due: Duration::ZERO,
+            look: Duration::ZERO,
+            seeds_from: None,
             serials: 0,
             dice: Dice::new(seed),
         }
@@ -219,9 +230,13 @@ impl Book {
     /// comes of it is told by [`Self::answered`] or [`Self::failed`].
     pub fn next(&mut self, known: Known<'_>, times: Times) -> Option<PeerAddress> {
         let connected = known.connected.len();
-        if connected >= OUTBOUND_TARGET || times.monotonic < self.due {
+        if connected >= OUTBOUND_TARGET || !self.is_due(times.monotonic) {
             return None;
         }
+        self.look = times.monotonic + DIAL_PAUSE;
+        let others = known.peers + self.entries.len();
+        let wait = if others == 0 { Duration::ZERO } else { SEEDS_WAIT };
+        self.seeds_from.get_or_insert(times.monotonic + wait);
         self.called.retain(|_, called| called.until > times.monotonic);
         let address = if connected < SEEDED_MIN {
             self.due_seed(known, times).or_else(|| self.due_entry(known))
@@ -232,9 +247,9 @@ impl Book {
         Some(address)
     }
 
-    /// How long no address can be due that is now not.
-    pub fn pause(&self, now: Duration) -> Duration {
-        self.due.saturating_sub(now).max(DIAL_PAUSE)
+    /// Whether it is time to look for an address to call.
+    pub fn is_due(&self, now: Duration) -> bool {
+        now >= self.due && now >= self.look
     }
 
     /// Whether the place of an address that a stranger names may be called now; if so it is, and
@@ -261,6 +276,9 @@ impl Book {
     /// A seed that may be asked. It was named by a person, so its own pauses are all that holds it
     /// back.
     fn due_seed(&mut self, known: Known<'_>, times: Times) -> Option<PeerAddress> {
+        if self.seeds_from.is_none_or(|from| times.monotonic < from) {
+            return None;
+        }
         let is_due =
             |seed: &Seed| seed.due <= times.monotonic && !(known.is_settled)(&seed.address);
         let due: Vec<usize> = (0..self.seeds.len()).filter(|at| is_due(&self.seeds[*at])).collect();

@@ -72,6 +72,8 @@ pub enum Call {
     Blocks(Vec<BlockHash>),
     /// Which transactions are open?
     Pool,
+    /// Which other nodes do you know?
+    Addresses,
     /// Here is a block; the text is the whole announcement, one for all peers.
     Block(Arc<str>),
     /// Here is a transfer.
@@ -137,7 +139,7 @@ impl Call {
     pub const fn duration_max(&self) -> Duration {
         match self {
             Self::Handshake { quick: true, .. } => QUICK_MAX,
-            Self::Handshake { .. } | Self::Transfer(_) => SMALL_MAX,
+            Self::Handshake { .. } | Self::Transfer(_) | Self::Addresses => SMALL_MAX,
             Self::Headers { quick: true, .. } => QUICK_HEADERS_MAX,
             Self::Headers { .. } => HEADERS_MAX,
             Self::Blocks(_) | Self::Pool | Self::Block(_) => BULK_MAX,
@@ -147,7 +149,9 @@ impl Call {
     /// Bytes of its answer at most.
     pub const fn bytes_max(&self) -> usize {
         match self {
-            Self::Handshake { .. } | Self::Block(_) | Self::Transfer(_) => SMALL_BYTES_MAX,
+            Self::Handshake { .. } | Self::Block(_) | Self::Transfer(_) | Self::Addresses => {
+                SMALL_BYTES_MAX
+            }
             Self::Headers { .. } => HEADERS_JSON_MAX,
             Self::Blocks(_) => BLOCKS_BYTES_MAX,
             Self::Pool => POOL_BYTES_MAX,
@@ -163,6 +167,7 @@ impl Call {
             }
             Self::Blocks(hashes) => format!("/blocks?hashes={}", hashes_to_query(hashes)),
             Self::Pool => "/transactions".to_owned(),
+            Self::Addresses => "/addresses".to_owned(),
             Self::Block(_) => "/broadcast-block".to_owned(),
             Self::Transfer(_) => "/broadcast-transaction".to_owned(),
         }
@@ -173,7 +178,7 @@ impl Call {
         match self {
             Self::Handshake { text, .. } | Self::Transfer(text) => Some(text),
             Self::Block(text) => Some(text),
-            Self::Headers { .. } | Self::Blocks(_) | Self::Pool => None,
+            Self::Headers { .. } | Self::Blocks(_) | Self::Pool | Self::Addresses => None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the HTTP layer asks of the peer network.
 
 use super::answer;
+use super::book::Source;
 use super::client::Call;
 use super::driver::TICK;
 use super::exchange::Met;
@@ -61,6 +62,7 @@ impl PeerControl for Network {
         table.add_manual(&address);
         if let Some(theirs) = &theirs {
             table.introduce(&id, theirs, times(&node));
+            self.book().answered(&address, times(&node));
         }
         if let Some(twin) = twin {
             table.merge(&address, &twin);
@@ -95,12 +97,19 @@ impl PeerControl for Network {
         let ours = self.handshake(&node);
         if let Some(address) = address.filter(|address| may_call_back(address, client)) {
             let is_news = theirs.work > ours.work;
-            let is_source = address.ip() == Some(client);
-            let candidate = Candidate { address, instance: theirs.instance, is_source, client };
+            if address.ip() != Some(client) {
+                // Calling back might trouble someone else: the book sees to it that it does not.
+                self.book().hear(std::slice::from_ref(&address), &Source::from_ip(client));
+            }
+            let candidate = Candidate { address, instance: theirs.instance, client };
             self.table().heard_of(candidate, is_news, node.now().monotonic);
             self.signal.tell();
         }
         Ok(ours)
+    }
+
+    fn addresses(&self, client: IpAddr) -> Vec<PeerAddress> {
+        self.known_addresses(client)
     }
 
     fn is_ahead(&self, from: Option<PeerAddress>) {

@@ -65,13 +65,22 @@ impl Network {
             Ok(theirs) => {
                 let is_new_run = table.answered(target, &theirs, times);
                 drop(table);
+                if let Some(address) = target.id.address() {
+                    self.book().answered(address, times);
+                }
                 if let Some(address) = target.id.address().filter(|_| is_new_run) {
                     self.merge_twin(address, theirs.instance);
                 }
                 self.compare(&node, &target.id, (&theirs, told));
             }
             Err(Met::Busy) => table.busy(target, times.monotonic),
-            Err(Met::Failed(reason)) => table.not_answered(target, reason, times.monotonic),
+            Err(Met::Failed(reason)) => {
+                table.not_answered(target, reason, times.monotonic);
+                drop(table);
+                if let Some(address) = target.id.address() {
+                    self.book().failed(address, times.unix);
+                }
+            }
             Err(Met::Refused(error)) => {
                 log::warn!("{error}");
                 table.refused(target, error.to_string(), times.monotonic);
@@ -95,6 +104,7 @@ impl Network {
         }
         if is_new {
             log::info!("{} is now a peer", candidate.address);
+            self.book().answered(&candidate.address, times(&node));
             self.save();
         }
         if let Some(theirs) = met {
@@ -123,7 +133,12 @@ impl Network {
 
     /// Who is behind? If it is us, we sync; if the other has not heard of our latest tip, because
     /// that came in between and before it was a peer, it is told at once.
-    fn compare(&self, node: &NodeHandle, peer: &PeerId, (theirs, told): (&Handshake, Work)) {
+    pub(super) fn compare(
+        &self,
+        node: &NodeHandle,
+        peer: &PeerId,
+        (theirs, told): (&Handshake, Work),
+    ) {
         self.sync_if_behind(node, theirs);
         let now = node.now().monotonic;
         let view = node.view();

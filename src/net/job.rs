@@ -13,7 +13,7 @@ use super::driver::TICK;
 use super::relay::Chore;
 use super::sync::{self, Scene};
 use super::table::{Outcome, Task};
-use super::{Network, lock};
+use super::{Network, lock, times};
 use crate::primitives::{PeerAddress, PeerId, Work};
 use crate::wire::transfer_to_json;
 use std::time::Duration;
@@ -63,10 +63,15 @@ impl Network {
         let view = node.view();
         let mut sync = lock(&self.sync);
         let mut table = self.table();
-        let idle = match table.next(now) {
-            Ok(task) => return Ok(Job(Kind::Peer(task, view.chain.tip().total_work))),
+        let work = view.chain.tip().total_work;
+        let dial = table.dial(&mut lock(&self.book), times(&node));
+        let idle = match dial.map_or_else(|| table.next(now), Ok) {
+            Ok(task) => return Ok(Job(Kind::Peer(task, work))),
             Err(idle) => idle,
         };
+        if let Some(task) = table.gossip(now) {
+            return Ok(Job(Kind::Peer(task, work)));
+        }
         let served = sync.served();
         let task = sync.next(&mut Scene { now, chain: &view.chain, table: &mut table });
         if sync.served() > served {
@@ -120,7 +125,7 @@ impl Network {
         Some(match task {
             Task::Exchange(_) => ours(false),
             // A stranger has to answer as quickly as if a person waited: others wait for the place.
-            Task::CallBack(_) => ours(true),
+            Task::CallBack(_) | Task::Dial(_) => ours(true),
             Task::Block(_, block) => Call::Block(block.text.clone()),
             Task::Transfer(_, id) => {
                 let view = node.view();
@@ -131,6 +136,7 @@ impl Network {
                 Call::Transfer(transfer_to_json(pending.transfer(), self.prefix))
             }
             Task::Pull(_) => Call::Pool,
+            Task::Addresses(_) => Call::Addresses,
         })
     }
 
@@ -140,7 +146,9 @@ impl Network {
             Task::CallBack(candidate) => return self.called_back(candidate, told, answer),
             Task::Block(target, block) => self.block_sent(target, block, answer),
             Task::Transfer(..) => super::relay::transfer_sent(answer),
+            Task::Dial(address) => return self.dialled(address, told, answer),
             Task::Pull(target) => self.pulled(target, answer),
+            Task::Addresses(target) => self.addresses_came(target, answer),
         };
         if let Some(node) = self.node() {
             self.table().done(task, outcome, node.now().monotonic);

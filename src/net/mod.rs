@@ -13,6 +13,7 @@
 //! | [`answer`] | reads answers |
 //! | [`peer`], [`table`] | what is known, and what is due: no clock, no network, no threads |
 //! | [`exchange`] | handshakes |
+//! | [`gossip`] | what peers tell of others, and calling those |
 //! | [`relay`] | puts what was accepted into the outboxes |
 //! | [`sync`] | headers first, then only the bodies that are missing |
 //! | [`compact`] | rebuilds blocks from what is here already |
@@ -27,7 +28,9 @@
 //!
 //! Who joins whom: a peer is added by a person, or it comes by itself: whoever shakes hands with us
 //! is called back where it says it can be reached, and becomes a peer if the same instance answers
-//! there. So adding is mutual, and nobody can put others' addresses into our list. A peer that a
+//! there. So adding is mutual. While too few peers answer, addresses are called that peers tell of;
+//! nobody else can put an address into our list, and not that one either unless a node of our chain
+//! answers there. A peer that a
 //! person removed stays away, also over a restart, until a person adds it again or the settings name
 //! it.
 //!
@@ -37,7 +40,7 @@
 //! guests that hold no handle to the node while they wait: [`Network::stop`] takes the handle away,
 //! and whoever returns from a call finds nothing left to do.
 //!
-//! Locks: chores, then sync, then table, each for as long as a decision takes.
+//! Locks: chores, then sync, then table, then book, each for as long as a decision takes.
 
 mod answer;
 mod blame;
@@ -50,6 +53,7 @@ mod driver;
 pub mod eviction;
 mod exchange;
 mod file;
+mod gossip;
 mod job;
 pub mod links;
 pub mod outbound;
@@ -62,6 +66,7 @@ mod table;
 mod tests;
 pub mod wanted;
 
+use self::book::Book;
 use self::client::PeerClient;
 use self::driver::Signal;
 use self::file::PeersFile;
@@ -82,8 +87,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use self::job::{Begun, Job};
+pub use self::outbound::BACKOFF_MAX;
 pub use self::peer::{OUTBOX_BLOCKS_MAX, OUTBOX_TRANSFERS_MAX};
-pub use self::table::{BACKOFF_MAX, LEARNED_MAX, LIE_PAUSE, PEERS_MAX, REMOVED_MAX};
+pub use self::table::{LEARNED_MAX, LIE_PAUSE, PEERS_MAX, REMOVED_MAX};
 
 /// Tips are exchanged every spacing of blocks, within these limits.
 const EXCHANGE_MIN: Duration = Duration::from_secs(10);
@@ -101,6 +107,8 @@ pub struct Opening {
     pub file: DiskFile,
     /// Peers to join that the file may not know: of the settings.
     pub peers: Vec<PeerAddress>,
+    /// Nodes to ask for others while few peers are known: of the settings.
+    pub seeds: Vec<PeerAddress>,
     /// How this node can be reached; `None` if it cannot.
     pub reach: Option<Reach>,
     /// A random number that tells this run from all others.
@@ -120,6 +128,7 @@ pub struct Network {
     seed: u64,
     reach: Option<Reach>,
     table: Mutex<Table>,
+    book: Mutex<Book>,
     sync: Mutex<Sync>,
     chores: Mutex<Chores>,
     /// Something in these has changed.
@@ -146,11 +155,16 @@ impl Network {
     /// The network of a node, with the list of peers read, and with no threads.
     /// A list that cannot be read is logged, and the network starts without it.
     pub fn new(opening: Opening) -> Arc<Self> {
-        let Opening { node, instance, seed, client, file, peers, reach } = opening;
+        let Opening { node, instance, seed, client, file, peers, seeds, reach } = opening;
         let file = PeersFile::new(file);
         let mut table = Table::new(instance, exchange_every(&node));
+        let mut book = Book::new(seed, seeds);
+        let times = times(&node);
         match file.load() {
-            Ok(records) => records.into_iter().for_each(|record| table.restore(record)),
+            Ok(records) => records.iter().for_each(|record| match record.source {
+                Some(_) => book.restore(record, times),
+                None => table.restore(record, times),
+            }),
             Err(error) => log::error!("the list of peers could not be read: {error}"),
         }
         // What the settings name is wanted, also if it was removed once.
@@ -170,6 +184,7 @@ impl Network {
             seed,
             reach,
             table: Mutex::new(table),
+            book: Mutex::new(book),
             sync: Mutex::default(),
             chores: Mutex::default(),
             signal: Signal::default(),
@@ -262,8 +277,10 @@ impl Network {
 
     /// Writes the list of peers down; if that fails the log tells, and the network goes on.
     fn save(&self) {
+        let Some(times) = self.node().map(|node| times(&node)) else { return };
         let file = lock(&self.file);
-        let records = self.table().records();
+        let mut records = self.table().records(times);
+        records.extend(self.book().records());
         if let Err(error) = file.save(&records) {
             log::error!("the list of peers could not be written down: {error}");
         }

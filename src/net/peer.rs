@@ -129,6 +129,12 @@ pub struct Peer {
     pub unbacked: u32,
     /// Whether it may show it now although it is not believed.
     pub on_trial: bool,
+    /// Whether it was among those connected longest in the last run.
+    pub anchor: bool,
+    /// Since when it answers.
+    pub connected_since: Option<Duration>,
+    /// When its list of addresses may be asked for again.
+    pub list_due: Duration,
     /// When it last answered.
     pub last_seen: Option<UnixTime>,
     /// Its clock less ours, in seconds.
@@ -171,6 +177,9 @@ impl Peer {
             claim: None,
             unbacked: 0,
             on_trial: false,
+            anchor: false,
+            connected_since: None,
+            list_due: Duration::ZERO,
             last_seen: None,
             clock_offset: None,
             failures: 0,

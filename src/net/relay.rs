@@ -156,7 +156,7 @@ pub(super) fn transfer_sent(answer: Answer) -> Outcome {
     answer::status(answer).map_or_else(|error| failed(&error), |_| Outcome::Done)
 }
 
-fn failed(error: &AskError) -> Outcome {
+pub(super) fn failed(error: &AskError) -> Outcome {
     match error {
         AskError::Busy(_) => Outcome::Busy,
         AskError::Call(_) | AskError::Refused { .. } | AskError::Shape(_) => {

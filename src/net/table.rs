@@ -9,11 +9,13 @@
 //! another says; every list has a bound.
 
 mod claims;
+mod heard;
 mod members;
 mod task;
 
 pub use self::task::{Candidate, Outcome, Target, Task};
 
+use super::outbound::{BACKOFF_MAX, BACKOFF_MIN, backoff};
 use super::peer::{Announcement, Claim, Peer};
 use crate::node::ports::{PeerInfo, PeerState};
 use crate::primitives::{PeerAddress, PeerId, Txid, UnixTime};
@@ -52,12 +54,6 @@ const CALL_BACKS_MAX: usize = 1;
 /// heard until one of them was called.
 const CANDIDATES_OF_ONE_MAX: usize = 8;
 
-/// The first pause after a failure; it doubles with each further one.
-const BACKOFF_MIN: Duration = Duration::from_secs(1);
-
-/// The longest pause between calls to a peer that does not answer.
-pub const BACKOFF_MAX: Duration = Duration::from_secs(600);
-
 /// The longest pause while a peer is missed that has answered before: most come back soon, from a
 /// restart or a broken line.
 const BACKOFF_MISSED_MAX: Duration = Duration::from_secs(8);
@@ -74,11 +70,7 @@ const ASKED_AGAIN_MIN: Duration = Duration::from_secs(1);
 /// How long a peer that lied is refused.
 pub const LIE_PAUSE: Duration = Duration::from_secs(600);
 
-/// How long an address is not called back again that a stranger named: nobody shall use us to knock
-/// at others' doors.
-const CANDIDATE_PAUSE: Duration = Duration::from_secs(60);
-
-/// The same for a stranger's own address.
+/// How long a stranger is not called back again.
 const SOURCE_PAUSE: Duration = Duration::from_secs(5);
 
 /// All peers, and what is to be done.
@@ -94,6 +86,8 @@ pub struct Table {
     suspect_calls: usize,
     /// Those among them that call strangers back.
     call_backs: usize,
+    /// Calls under way that the book caused.
+    dials: usize,
     /// Whether it is a stranger's turn, when both strangers and peers wait.
     strangers_turn: bool,
     /// Lifted while a person waits for every peer to be asked.
@@ -116,6 +110,7 @@ impl Table {
             calls: 0,
             suspect_calls: 0,
             call_backs: 0,
+            dials: 0,
             strangers_turn: false,
             suspect_calls_max: SUSPECT_CALLS_MAX,
             cursor: None,
@@ -258,6 +253,7 @@ impl Table {
         let is_due = |peer: &Peer| !peer.is_connected() && peer.due <= now;
         let task = stranger
             .or_else(|| self.pick(|peer| peer.manual && is_due(peer), Self::exchange))
+            .or_else(|| self.pick(|peer| peer.anchor && is_due(peer), Self::exchange))
             .or_else(|| self.pick(is_due, Self::exchange))
             .or_else(|| self.stranger(now))?;
         self.strangers_turn = !matches!(task, Task::CallBack(_));
@@ -273,8 +269,7 @@ impl Table {
         self.calls += 1;
         self.suspect_calls += 1;
         self.call_backs += 1;
-        let pause = if candidate.is_source { SOURCE_PAUSE } else { CANDIDATE_PAUSE };
-        push_bounded(&mut self.paused, (candidate.address.clone(), now + pause), PAUSED_MAX);
+        push_bounded(&mut self.paused, (candidate.address.clone(), now + SOURCE_PAUSE), PAUSED_MAX);
         Some(Task::CallBack(candidate))
     }
 
@@ -326,6 +321,7 @@ impl Table {
         let (Task::Exchange(target)
         | Task::Block(target, _)
         | Task::Transfer(target, _)
+        | Task::Addresses(target)
         | Task::Pull(target)) = task
         else {
             return;
@@ -340,7 +336,11 @@ impl Table {
                 match task {
                     Task::Block(_, block) => peer.outbox.put_back(block.clone()),
                     Task::Transfer(_, id) => peer.outbox.push_transfer(*id),
-                    Task::Exchange(_) | Task::Pull(_) | Task::CallBack(_) => {}
+                    Task::Exchange(_)
+                    | Task::Pull(_)
+                    | Task::CallBack(_)
+                    | Task::Addresses(_)
+                    | Task::Dial(_) => {}
                 }
             }
             Outcome::Failed(reason) => return self.fail(&target.id, reason, now),
@@ -364,8 +364,8 @@ impl Table {
         peer.outbox.drop_blocks();
         let missed = peer.last_seen.is_some() && !peer.is_doubted() && now - since < MISSED_FOR;
         let most = if missed { BACKOFF_MISSED_MAX } else { BACKOFF_MAX };
-        let doubled = BACKOFF_MIN * 2_u32.pow((peer.failures - 1).min(16));
-        peer.due = now + doubled.min(most).mul_f64(spread.as_secs_f64());
+        peer.connected_since = None;
+        peer.due = now + backoff(peer.failures).min(most).mul_f64(spread.as_secs_f64());
     }
 
     /// A peer has lied or is not one of ours. One that a person added stays in the list and is
@@ -434,6 +434,23 @@ pub struct Times {
     pub monotonic: Duration,
 }
 
+impl Times {
+    /// The time of day at another moment of this run.
+    fn unix_at(self, moment: Duration) -> UnixTime {
+        let seconds = |span: Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX);
+        match moment.checked_sub(self.monotonic) {
+            Some(later) => self.unix.plus(seconds(later)),
+            None => UnixTime(self.unix.0.saturating_sub(seconds(self.monotonic - moment))),
+        }
+    }
+
+    /// The moment of this run for a time of day to come, at most `most` from now: clocks are set.
+    fn monotonic_at(self, unix: UnixTime, most: Duration) -> Duration {
+        let left = u64::try_from(unix.seconds_since(self.unix)).unwrap_or(0);
+        self.monotonic + Duration::from_secs(left).min(most)
+    }
+}
+
 /// Whether something may be sent to a peer now.
 fn can_send(peer: &Peer, now: Duration) -> bool {
     peer.is_connected() && peer.not_before <= now
@@ -455,6 +472,7 @@ fn meet(peer: &mut Peer, theirs: &Handshake, times: Times) {
     } else {
         welcome(peer);
     }
+    peer.connected_since.get_or_insert(times.monotonic);
     peer.instance = Some(theirs.instance);
     peer.claim = Some(Claim { height: theirs.height, tip: theirs.tip, work: theirs.work });
     peer.last_seen = Some(times.unix);

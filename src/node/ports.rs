@@ -284,6 +284,9 @@ pub trait PeerControl: Send + Sync {
         drop((stream, client));
     }
 
+    /// Some nodes that a node asking from `client` may call, for it to find more peers.
+    fn addresses(&self, client: IpAddr) -> Vec<PeerAddress>;
+
     /// Tells that `from` has a block whose parent is unknown here; it is asked in the background.
     fn is_ahead(&self, from: Option<PeerAddress>);
 

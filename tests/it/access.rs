@@ -102,6 +102,7 @@ fn the_private_key_is_in_no_answer_but_the_first_and_in_no_log() {
         "/ready",
         "/miner",
         "/headers",
+        "/addresses",
         "/block/1",
     ] {
         answers.push(node.get(path).text);

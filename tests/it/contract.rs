@@ -344,6 +344,7 @@ fn the_added_reads_answer_and_fail_as_they_say() {
         (format!("/address/{own}"), 200),
         (format!("/address/{}", address(&TestKey::new(5))), 200),
         ("/headers".to_owned(), 200),
+        ("/addresses".to_owned(), 200),
         (format!("/headers?locator={hash}"), 200),
         (format!("/blocks?hashes={hash}"), 200),
         (format!("/blocks?hashes={zeros}"), 200),

@@ -128,6 +128,7 @@ impl Node {
             client: Box::new(NoClient),
             file: DiskFile::on(&self.disk.shared(), data_dir().peers()),
             peers: self.friends.clone(),
+            seeds: Vec::new(),
             reach: (!self.is_hidden).then(|| Reach::Node(self.address.clone())),
             instance: self.random.bits(),
             seed: self.random.bits(),

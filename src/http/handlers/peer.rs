@@ -8,7 +8,7 @@ use crate::http::message::Request;
 use crate::node::{NodeError, Origin};
 use crate::primitives::PeerAddress;
 use crate::primitives::peer_address::Host;
-use crate::wire::{BlockAnnouncement, Done, Handshake, Reach};
+use crate::wire::{BlockAnnouncement, Done, Handshake, Reach, addresses_to_json};
 use std::net::IpAddr;
 
 /// `POST /handshake`: answers a node that introduces itself.
@@ -19,6 +19,14 @@ pub fn handshake(api: &Api, request: &Request) -> Answer {
     let theirs = Handshake::from_json(body(request, "a handshake object")?)?;
     let ours = api.peers.greet(&theirs, request.client.ip());
     Ok(json_text(200, ours.map_err(ApiError::NotGreeted)?.to_json()))
+}
+
+/// `GET /addresses`: some nodes that have answered lately, for others to find more peers.
+///
+/// # Errors
+/// None.
+pub fn addresses(api: &Api, request: &Request) -> Answer {
+    Ok(json_text(200, addresses_to_json(&api.peers.addresses(request.client.ip()))))
 }
 
 /// `POST /broadcast-block`: takes a block. One that is ahead of ours is answered 200, and its chain is

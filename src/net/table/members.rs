@@ -1,9 +1,10 @@
 //! Who is in the table: added, come by itself, removed, the same as another.
 
 use super::{
-    CANDIDATES_MAX, CANDIDATES_OF_ONE_MAX, Candidate, LEARNED_MAX, MISSED_FOR, PEERS_MAX,
-    REMOVED_MAX, Table, Target, Times, ask_soon, meet, push_bounded,
+    CANDIDATES_MAX, CANDIDATES_OF_ONE_MAX, Candidate, LEARNED_MAX, LIE_PAUSE, MISSED_FOR,
+    PAUSED_MAX, PEERS_MAX, REMOVED_MAX, Table, Target, Times, ask_soon, meet, push_bounded,
 };
+use crate::net::outbound::backoff;
 use crate::net::peer::Peer;
 use crate::node::ports::PeerState;
 use crate::primitives::{PeerAddress, PeerId, UnixTime};
@@ -79,14 +80,16 @@ impl Table {
             || self.paused.iter().any(|(paused, _)| *paused == candidate.address);
         let waits = self.candidates.iter().any(|other| other.address == candidate.address);
         let of_one = self.candidates.iter().filter(|other| other.client == candidate.client);
+        // Only the place it calls from itself: any other might be a victim's.
+        let is_source = candidate.address.ip() == Some(candidate.client);
         let has_place =
             self.candidates.len() < CANDIDATES_MAX && of_one.count() < CANDIDATES_OF_ONE_MAX;
-        if !away && !waits && has_place && self.has_learned_room(now) {
+        if is_source && !away && !waits && has_place && self.has_learned_room(now) {
             self.candidates.push_back(candidate);
         }
     }
 
-    fn has_learned_room(&self, now: Duration) -> bool {
+    pub(super) fn has_learned_room(&self, now: Duration) -> bool {
         let learned = self.peers().filter(|peer| !peer.manual).count();
         (learned < LEARNED_MAX && self.has_room()) || self.most_missed(now).is_some()
     }
@@ -165,13 +168,20 @@ impl Table {
         self.calls -= 1;
         self.suspect_calls -= 1;
         self.call_backs -= 1;
-        let address = &candidate.address;
-        let Some(theirs) = theirs else { return false };
-        if candidate.instance != theirs.instance || self.removed.contains(address) {
-            return false;
-        }
+        let theirs = theirs.filter(|theirs| theirs.instance == candidate.instance);
+        theirs.is_some_and(|theirs| self.take_in(&candidate.address, theirs, times))
+    }
+
+    /// Takes in who has answered at an address, unless a person wants it away or there is no room.
+    pub(super) fn take_in(
+        &mut self,
+        address: &PeerAddress,
+        theirs: &Handshake,
+        times: Times,
+    ) -> bool {
         let id = PeerId::from(address.clone());
-        if self.peers.contains_key(&id) || !self.has_learned_room(times.monotonic) {
+        let is_settled = self.removed.contains(address) || self.peers.contains_key(&id);
+        if is_settled || !self.has_learned_room(times.monotonic) {
             return false;
         }
         // Whoever answers here is another node than the peer that once had this address too.
@@ -190,27 +200,48 @@ impl Table {
     }
 
     /// What is to be remembered over a restart.
-    pub fn records(&self) -> Vec<PeerRecord> {
+    pub fn records(&self, times: Times) -> Vec<PeerRecord> {
+        let anchors = self.anchors();
         let peers = self.peers().filter_map(|peer| {
             Some(PeerRecord {
                 manual: peer.manual,
                 last_seen: peer.last_seen.unwrap_or_default(),
+                last_tried: peer.tried.map(|tried| times.unix_at(tried)).unwrap_or_default(),
+                failures: peer.failures,
+                anchor: anchors.contains(&peer.id),
                 ..PeerRecord::new(peer.id.address()?.clone())
             })
         });
         let removed = self.removed.iter();
         let removed =
             removed.map(|node| PeerRecord { removed: true, ..PeerRecord::new(node.clone()) });
-        peers.chain(removed).collect()
+        let refused = self.paused.iter().filter(|(_, until)| *until > times.monotonic);
+        let refused = refused.map(|(node, until)| PeerRecord {
+            refused_until: times.unix_at(*until),
+            ..PeerRecord::new(node.clone())
+        });
+        peers.chain(removed).chain(refused).collect()
     }
 
-    /// Takes up what was remembered.
-    pub fn restore(&mut self, record: PeerRecord) {
+    /// Takes up what was remembered. Peers that a person added and anchors are called at once, the
+    /// others after what is left of their pauses.
+    pub fn restore(&mut self, record: &PeerRecord, times: Times) {
+        let PeerRecord { node, manual, failures, .. } = record;
         if record.removed {
-            push_bounded(&mut self.removed, record.node, REMOVED_MAX);
-        } else if self.has_room() && self.find_at(&record.node).is_none() {
-            let mut peer = Peer::new(record.node.into(), 0, record.manual);
+            push_bounded(&mut self.removed, node.clone(), REMOVED_MAX);
+        } else if record.refused_until != UnixTime(0) {
+            let until = times.monotonic_at(record.refused_until, LIE_PAUSE);
+            push_bounded(&mut self.paused, (node.clone(), until), PAUSED_MAX);
+        } else if self.has_room() && self.find_at(node).is_none() {
+            let mut peer = Peer::new(node.clone().into(), 0, *manual);
             peer.last_seen = (record.last_seen != UnixTime(0)).then_some(record.last_seen);
+            peer.anchor = record.anchor;
+            if !manual && !record.anchor && *failures > 0 {
+                peer.failures = *failures;
+                let pause = backoff(*failures);
+                let seconds = u32::try_from(pause.as_secs()).expect("ten minutes at most");
+                peer.due = times.monotonic_at(record.last_tried.plus(seconds), pause);
+            }
             self.insert(peer);
         }
     }

@@ -8,12 +8,10 @@ use std::sync::Arc;
 /// A node that wants to become a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// Where it says it is.
+    /// Where it says it is; it calls from there itself, so calling back troubles nobody else.
     pub address: PeerAddress,
     /// The instance that must answer there.
     pub instance: u64,
-    /// Whether it calls from there itself, so that calling back can trouble nobody else.
-    pub is_source: bool,
     /// Who has named it.
     pub client: IpAddr,
 }
@@ -40,6 +38,10 @@ pub enum Task {
     Transfer(Target, Txid),
     /// Look at the open transactions.
     Pull(Target),
+    /// Ask which other nodes it knows.
+    Addresses(Target),
+    /// See whether a node is where the book says.
+    Dial(PeerAddress),
 }
 
 impl Task {
@@ -49,8 +51,10 @@ impl Task {
             Self::Exchange(target)
             | Self::Block(target, _)
             | Self::Transfer(target, _)
-            | Self::Pull(target) => target.id.clone(),
+            | Self::Pull(target)
+            | Self::Addresses(target) => target.id.clone(),
             Self::CallBack(candidate) => candidate.address.clone().into(),
+            Self::Dial(address) => address.clone().into(),
         }
     }
 }

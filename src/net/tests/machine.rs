@@ -130,6 +130,7 @@ impl Node {
             client: Box::new(NoClient),
             file: dir.path().join("peers.txt").as_path().into(),
             peers: Vec::new(),
+            seeds: Vec::new(),
             reach: Some(Reach::Port(at(index).port())),
             instance: 1_000 + index as u64,
             seed: index as u64,

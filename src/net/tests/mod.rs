@@ -18,8 +18,8 @@ use crate::runtime::Spawner;
 use crate::storage::lock::ProcessLock;
 use crate::testkit::{TestKey, solve};
 use crate::wire::{
-    BlockAnnouncement, Failure, Handshake, Reach, block_to_json, headers_to_json, to_json,
-    transfer_from_json, transfer_to_json,
+    BlockAnnouncement, Failure, Handshake, Reach, addresses_to_json, block_to_json,
+    headers_to_json, to_json, transfer_from_json, transfer_to_json,
 };
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,6 +69,8 @@ pub(super) struct World {
     servers: Mutex<BTreeMap<String, Server>>,
     /// Pairs that cannot call each other, by port.
     cuts: Mutex<BTreeSet<(u16, u16)>>,
+    /// What nodes that start from now on have for seeds.
+    pub seeds: Mutex<Vec<PeerAddress>>,
     /// Calls that were made: caller, address, path.
     pub calls: Mutex<Vec<(u16, String, &'static str)>>,
     /// Black holes hang on it; it ends with the world.
@@ -84,6 +86,7 @@ impl World {
             moved: AtomicU64::new(0),
             servers: Mutex::default(),
             cuts: Mutex::default(),
+            seeds: Mutex::default(),
             calls: Mutex::default(),
             end,
             _ending: ending,
@@ -164,6 +167,7 @@ fn path(call: &Call) -> &'static str {
         Call::Headers { .. } => "headers",
         Call::Blocks(_) => "blocks",
         Call::Pool => "pool",
+        Call::Addresses => "addresses",
         Call::Block(_) => "block",
         Call::Transfer(_) => "transfer",
     }
@@ -203,6 +207,7 @@ fn answer(network: &Network, node: &NodeHandle, call: &Call) -> Reply {
             let texts: Vec<_> = pool.map(|p| transfer_to_json(p.transfer(), prefix)).collect();
             reply(200, format!("[{}]", texts.join(",")))
         }
+        Call::Addresses => reply(200, addresses_to_json(&network.addresses(LOCAL))),
         Call::Block(text) => take_block(network, node, text),
         Call::Transfer(text) => {
             let transfer = transfer_from_json(text, prefix).unwrap();
@@ -270,6 +275,7 @@ impl TestNode {
             client: Box::new(FakeClient { world: world.clone(), port }),
             file: dir.path().join(format!("peers-{port}.txt")).as_path().into(),
             peers: Vec::new(),
+            seeds: world.seeds.lock().unwrap().clone(),
             reach: Some(Reach::Port(BASE + port)),
             instance: getrandom::u64().unwrap(),
             seed: getrandom::u64().unwrap(),

@@ -204,3 +204,78 @@ fn nobody_waits_for_a_sync_that_brings_nothing_nor_when_the_node_stops() {
     });
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
 }
+
+/// How many of a node's peers answer.
+fn answering(node: &TestNode) -> usize {
+    let peers = node.network.list();
+    peers.iter().filter(|peer| peer.state == PeerState::Connected).count()
+}
+
+/// Waits while the clocks run ten times as fast.
+fn wait_long(world: &World, what: &str, mut condition: impl FnMut() -> bool) {
+    wait(what, || {
+        world.advance(Duration::from_millis(18));
+        condition()
+    });
+}
+
+#[test]
+fn a_node_that_knows_one_of_ten_finds_eight() {
+    let world = World::new();
+    let nodes: Vec<_> = (1..=10).map(|port| TestNode::start(&world, port)).collect();
+    for node in &nodes[1..9] {
+        node.join(&nodes[0]);
+    }
+    wait_long(&world, "the first one has all others", || answering(&nodes[0]) >= 8);
+    nodes[9].join(&nodes[0]);
+    wait_long(&world, "eight peers", || nodes.iter().all(|node| answering(node) >= 8));
+    let manual = nodes[9].network.list().into_iter().filter(|peer| peer.manual).count();
+    assert_eq!(manual, 1);
+}
+
+#[test]
+fn seeds_bring_a_node_to_the_others_and_dead_ones_do_no_harm() {
+    let world = World::new();
+    let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    one.join(&other);
+    wait("mutual peers", || other.is_connected_to(&one));
+    // Two are dead, one is the newcomer itself.
+    let seeds = [98, 99, 3, 1].map(|port| address(port).parse().unwrap());
+    *world.seeds.lock().unwrap() = seeds.to_vec();
+    let third = TestNode::start(&world, 3);
+    wait_long(&world, "both", || third.is_connected_to(&one) && third.is_connected_to(&other));
+    assert!(third.peers().iter().all(|peer| [address(1), address(2)].contains(peer)));
+}
+
+#[test]
+fn seeds_are_not_asked_where_there_are_peers_enough() {
+    let world = World::new();
+    let nodes: Vec<_> = (1..=8).map(|port| TestNode::start(&world, port)).collect();
+    *world.seeds.lock().unwrap() = vec![address(99).parse().unwrap()];
+    let node = TestNode::start(&world, 9);
+    for other in &nodes {
+        node.join(other);
+    }
+    assert_eq!(answering(&node), 8);
+    let asked = || world.count(9, "handshake");
+    let before = asked();
+    wait_long(&world, "a few exchanges", || asked() > before + 24);
+    let calls = world.calls.lock().unwrap();
+    assert!(!calls.iter().any(|(_, to, _)| *to == address(99)));
+}
+
+#[test]
+fn whom_others_told_of_is_known_after_a_restart() {
+    let world = World::new();
+    let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    let third = TestNode::start(&world, 3);
+    one.join(&other);
+    third.join(&one);
+    wait_long(&world, "it was told", || third.is_connected_to(&other));
+    let dir = third.stop(&world);
+    world.silence(&address(1));
+    let file = std::fs::read_to_string(dir.path().join("peers-3.txt")).unwrap();
+    assert!(file.contains(r#""anchor":true"#), "{file}");
+    let third = TestNode::start_in(&world, 3, dir, ChainParams::dev());
+    wait_long(&world, "it is found again", || third.is_connected_to(&other));
+}

@@ -4,7 +4,7 @@ use crate::net::peer::OUTBOX_TRANSFERS_MAX;
 use crate::net::table::{Candidate, LEARNED_MAX, Outcome, PEERS_MAX, Table, Task, Times};
 use crate::node::ports::PeerState;
 use crate::primitives::{BlockHash, Height, PeerAddress, PeerId, Txid, UnixTime, Work};
-use crate::wire::{Handshake, PEER_VERSION};
+use crate::wire::{Handshake, PEER_VERSION, PeerRecord};
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_secs(10);
@@ -147,8 +147,8 @@ fn strangers_do_not_keep_a_peer_from_being_tried() {
     (1..=3).for_each(|port| table.add_manual(&at(port)));
     for port in 1_000..1_100 {
         let client = [10, 0, 0, u8::try_from(port % 4).unwrap()].into();
-        let instance = port.into();
-        let candidate = Candidate { address: at(port), instance, is_source: false, client };
+        let address = PeerAddress::from_ip(client, port).unwrap();
+        let candidate = Candidate { address, instance: port.into(), client };
         table.heard_of(candidate, false, seconds(1));
     }
     let first = [table.next(seconds(1)), table.next(seconds(1))];
@@ -179,12 +179,7 @@ fn those_who_come_by_themselves_leave_room_for_those_who_are_added() {
     let mut table = Table::new(1, EVERY);
     for port in 1..=200 {
         let instance = port.into();
-        let candidate = Candidate {
-            address: at(port),
-            instance,
-            is_source: true,
-            client: [127, 0, 0, 1].into(),
-        };
+        let candidate = Candidate { address: at(port), instance, client: [127, 0, 0, 1].into() };
         table.heard_of(candidate, false, seconds(1));
         if let Ok(Task::CallBack(candidate)) = table.next(seconds(1)) {
             table.called_back(&candidate, Some(&handshake(port.into())), times(seconds(1)));
@@ -197,4 +192,55 @@ fn those_who_come_by_themselves_leave_room_for_those_who_are_added() {
         }
     }
     assert_eq!(table.peers().count(), PEERS_MAX);
+}
+
+#[test]
+fn a_restart_keeps_anchors_pauses_and_refusals() {
+    let mut table = Table::new(1, EVERY);
+    // Two that came by themselves and answer, one that does not, one that lied, one that is wanted.
+    for port in 1..=4 {
+        let candidate =
+            Candidate { address: at(port), instance: port.into(), client: [127, 0, 0, 1].into() };
+        table.heard_of(candidate, false, seconds(port.into()));
+        let Ok(Task::CallBack(candidate)) = table.next(seconds(port.into())) else { panic!("due") };
+        let met = times(seconds(port.into()));
+        assert!(table.called_back(&candidate, Some(&handshake(port.into())), met));
+    }
+    table.add_manual(&at(5));
+    (0..8).for_each(|_| table.fail(&id(3), "gone".to_owned(), seconds(100)));
+    table.refuse(&id(4), "lie".to_owned(), seconds(100));
+    table.remove(&at(6));
+
+    let stopped = Times { unix: UnixTime(1_000), monotonic: seconds(110) };
+    let started = Times { unix: UnixTime(1_030), monotonic: seconds(1) };
+    let mut next = Table::new(2, EVERY);
+    for record in table.records(stopped) {
+        next.restore(&PeerRecord::from_json(&record.to_json()).unwrap(), started);
+    }
+    // Wanted first, then the anchors.
+    for port in [5, 1, 2] {
+        let Ok(Task::Exchange(target)) = next.next(seconds(1)) else { panic!("{port} is due") };
+        assert_eq!(target.id, id(port));
+        next.not_answered(&target, "no".to_owned(), seconds(1));
+    }
+    assert!(next.peers().all(|peer| peer.id != id(4) && peer.id != id(6)));
+    let waits = next.peers().find(|peer| peer.id == id(3)).unwrap();
+    assert_eq!(waits.failures, 8);
+    // It was last called 107 s before the stop, 137 s before the start: its pause was 128 s.
+    assert_eq!(waits.due, seconds(1));
+    // The lie is refused for ten minutes in all, 40 s of which are over.
+    for (now, heard) in [(550, false), (562, true)] {
+        let client = [127, 0, 0, 1].into();
+        let candidate = Candidate { address: at(4), instance: 4, client };
+        next.heard_of(candidate, false, seconds(now));
+        let mut strangers = 0;
+        while let Ok(task) = next.next(seconds(now)) {
+            match task {
+                Task::CallBack(_) => strangers += 1,
+                Task::Exchange(target) => next.busy(&target, seconds(now)),
+                _ => panic!("nothing else is due"),
+            }
+        }
+        assert_eq!(strangers == 1, heard, "{now}");
+    }
 }

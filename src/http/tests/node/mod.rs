@@ -133,6 +133,10 @@ impl PeerControl for ListedPeers {
         self.links.lock().unwrap().push((stream, client));
     }
 
+    fn addresses(&self, _: IpAddr) -> Vec<PeerAddress> {
+        self.known.lock().unwrap().keys().cloned().collect()
+    }
+
     fn is_ahead(&self, from: Option<PeerAddress>) {
         self.ahead.lock().unwrap().push(from);
     }

@@ -147,6 +147,13 @@ fn invalid_blocks_are_409_and_change_nothing() {
 }
 
 #[test]
+fn nodes_are_told_of_others() {
+    let node = Node::new();
+    node.ok(201, "POST /node", r#"{"node":"127.0.0.1:5001"}"#);
+    assert_eq!(node.get("/addresses"), serde_json::json!({"addresses": ["127.0.0.1:5001"]}));
+}
+
+#[test]
 fn handshakes_are_answered_or_refused() {
     let node = Node::new();
     let theirs = node.handshake();

@@ -1,0 +1,79 @@
+//! Nodes that were only heard of: which is called next, and what a person or a restart knows of it.
+
+use super::{CALLS_MAX, Table, Task, Times, can_send};
+use crate::net::book::{Book, Known, LIST_PAUSE};
+use crate::net::outbound::ANCHORS_MAX;
+use crate::primitives::{PeerAddress, PeerId};
+use crate::wire::Handshake;
+use std::time::Duration;
+
+/// Calls under way at most that the book causes, beside those to peers and to strangers.
+const DIALS_MAX: usize = 1;
+
+impl Table {
+    /// The call that the book causes next, if there is room for the call and for a peer.
+    pub fn dial(&mut self, book: &mut Book, times: Times) -> Option<Task> {
+        let now = times.monotonic;
+        let has_call = self.calls < CALLS_MAX && self.dials < DIALS_MAX;
+        if !has_call || !book.is_due(now) || !self.has_learned_room(now) {
+            return None;
+        }
+        let with_address = || self.peers().filter(|peer| peer.id.address().is_some());
+        let connected = with_address().filter(|peer| peer.is_connected());
+        let connected: Vec<_> = connected.filter_map(|peer| peer.id.address().cloned()).collect();
+        let known = Known {
+            connected: &connected,
+            peers: with_address().count(),
+            is_settled: &|address| self.is_settled(address, now),
+        };
+        let address = book.next(known, times)?;
+        self.calls += 1;
+        self.dials += 1;
+        Some(Task::Dial(address))
+    }
+
+    /// Whether an address is a peer's, or is kept away.
+    fn is_settled(&self, address: &PeerAddress, now: Duration) -> bool {
+        let is_paused =
+            |(paused, until): &(PeerAddress, Duration)| paused == address && *until > now;
+        self.find_at(address).is_some()
+            || self.removed.contains(address)
+            || self.paused.iter().any(is_paused)
+    }
+
+    /// The book's call has ended; `theirs` is what a node of our chain has answered that is no peer
+    /// yet. True if it is one now.
+    pub fn dialled(
+        &mut self,
+        address: &PeerAddress,
+        theirs: Option<&Handshake>,
+        times: Times,
+    ) -> bool {
+        self.calls -= 1;
+        self.dials -= 1;
+        theirs.is_some_and(|theirs| self.take_in(address, theirs, times))
+    }
+
+    /// Asks one of the connected peers which others it knows, each now and then.
+    pub fn gossip(&mut self, now: Duration) -> Option<Task> {
+        if self.calls >= CALLS_MAX {
+            return None;
+        }
+        self.pick(
+            |peer| peer.id.address().is_some() && peer.list_due <= now && can_send(peer, now),
+            |peer, target| {
+                peer.list_due = now + LIST_PAUSE;
+                Some(Task::Addresses(target))
+            },
+        )
+    }
+
+    /// Those to call first after a restart: they were connected longest, and no person names them.
+    pub(super) fn anchors(&self) -> Vec<PeerId> {
+        let learned = self.peers().filter(|peer| !peer.manual && peer.is_connected());
+        let mut since: Vec<_> =
+            learned.filter_map(|peer| Some((peer.connected_since?, &peer.id))).collect();
+        since.sort();
+        since.into_iter().take(ANCHORS_MAX).map(|(_, id)| id.clone()).collect()
+    }
+}
