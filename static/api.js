@@ -126,6 +126,7 @@ export const api = {
   status: () => read('/status'),
   blocks: (from, count) => read(`/chain?from=${from}&count=${count}`),
   transactions: () => read('/transactions'),
+  reorganization: (address) => read(`/reorganization/${address}`),
   /** `quiet` reads of operator routes do not ask for the token: they run by themselves. */
   balance: () => read('/balance', { quiet: true }),
   nodes: () => read('/nodes', { quiet: true }),

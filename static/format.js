@@ -63,6 +63,15 @@ export function durationText(seconds) {
   return `${countText(Math.floor(seconds / 86400))} days`;
 }
 
+/** How far a node is that catches up: "Catching up: 120 of 5,000 · 40 blocks/s · 2 min left". */
+export function progressText({ height, headers, blocks_per_second: rate, seconds_left: left }) {
+  const parts = [`Catching up: ${countText(height)}`];
+  if (headers > height) parts[0] += ` of ${countText(headers)}`;
+  if (rate > 0) parts.push(`${rate < 10 ? three.format(rate) : countText(rate)} blocks/s`);
+  if (Number.isFinite(left)) parts.push(`${durationText(left)} left`);
+  return parts.join(' · ');
+}
+
 /** Minutes and seconds of a running clock: "1:05". */
 export function clockText(seconds) {
   const whole = Math.max(0, Math.floor(seconds));

@@ -46,6 +46,8 @@ export const store = new Store({
   locked: false,
   /** The window of the newest blocks, see blocks.js. */
   blocks: null,
+  /** A reorganization to tell of: { last, details, own }, see reorganization.js; else null. */
+  reorganization: null,
   /** Open transactions; 'many' when there are too many to fetch unasked. */
   open: null,
   /** The answer of GET /nodes. */

@@ -6,6 +6,7 @@
 import { api, ApiError } from './api.js';
 import { unitsFromJson } from './amount.js';
 import { newestRange, olderRange, PAGE_SIZE, withNewer, withOlder } from './blocks.js';
+import { keyOf, NEWS_SECONDS } from './reorganization.js';
 import { store } from './store.js';
 
 /** A larger pool is fetched only when asked for, so that a busy node is not drained by its page. */
@@ -117,6 +118,31 @@ async function refreshMiner(status) {
   else store.set({ miner: await api.miner() });
 }
 
+/** The reorganization that was told of last, or found at the first look; unknown before that. */
+let toldOf;
+
+/**
+ * Tells of a reorganization once the wallet is known, or is known not to be shown here. Only the
+ * page knows whose the payments are: the node tells everybody the same.
+ */
+async function refreshNotice({ last_reorganization: last }) {
+  const key = keyOf(last);
+  const wallet = store.get('wallet');
+  if (key === toldOf || (wallet === null && !store.get('locked'))) return;
+  const isNews = key !== null && (toldOf !== undefined || Date.now() / 1000 - last.time < NEWS_SECONDS);
+  const before = toldOf;
+  toldOf = key;
+  if (!isNews) return;
+  const own = wallet ? wallet.address : null;
+  try {
+    const details = own ? await api.reorganization(own) : null;
+    store.set({ reorganization: { last, details, own } });
+  } catch (error) {
+    toldOf = before;
+    throw error;
+  }
+}
+
 /** Looks at everything the place shown needs; `kinds` says what happened since the last look. */
 export async function refresh(kinds) {
   try {
@@ -128,6 +154,7 @@ export async function refresh(kinds) {
     if (store.get('place') === 'wallet') parts.push(refreshBlocks(status), refreshOpen(status, kinds));
     else parts.push(loadNodes());
     const results = await Promise.allSettled(parts);
+    results.push(...await Promise.allSettled([refreshNotice(status)]));
     const failed = results.map((result) => result.reason).find((reason) => reason && !reason.needsToken);
     if (failed) throw failed;
     store.set({ trouble: '' });

@@ -2,21 +2,21 @@
 
 import { amountParts, amountText, unitsFromJson } from './amount.js';
 import { byId, describe, hashElement, setText } from './dom.js';
-import { bytesText, countText, hashRateText, plural, shortNumber, UNKNOWN } from './format.js';
+import { bytesText, countText, hashRateText, plural, progressText, shortNumber, UNKNOWN } from './format.js';
 import { store } from './store.js';
 
 const LINKS = {
   connecting: ['Connecting', 'wait'],
   live: ['Live', 'good'],
   polling: ['Every few seconds', 'wait'],
-  syncing: ['Catching up', 'wait'],
 };
 
 function drawLink() {
-  const stream = store.get('stream');
-  const syncing = stream === 'live' && store.get('status')?.synced === false;
+  const status = store.get('status');
   const trouble = store.get('trouble');
-  const [text, tone] = trouble ? [trouble, 'bad'] : LINKS[syncing ? 'syncing' : stream];
+  let [text, tone] = LINKS[store.get('stream')];
+  if (status && !status.synced) [text, tone] = [progressText(status), 'wait'];
+  if (trouble) [text, tone] = [trouble, 'bad'];
   byId('link').dataset.tone = tone;
   setText(byId('link-text'), text);
 }
@@ -47,7 +47,7 @@ function drawAbout() {
     ['Network', String(status.network)],
     ['Chain id', hashElement(status.chain_id, 'chain id')],
     ['Newest block', hashElement(status.tip, 'hash of the newest block')],
-    ['State', status.synced === false ? 'Catching up' : 'Up to date'],
+    ['State', status.synced ? 'Up to date' : progressText(status)],
     ['Difficulty', shortNumber(status.difficulty)],
     ['Network hash rate', hashRateText(status.hash_rate)],
     ['Own hash rate', status.miner?.on ? hashRateText(status.miner.hash_rate) : 'Not mining'],

@@ -11,7 +11,7 @@ use super::{Bodies, BodiesError, Chain};
 use crate::consensus::check::{BlockError, CheckedBlock, CheckedTransfer};
 use crate::consensus::connect::{ConnectError, HeaderError, check_header};
 use crate::planted::{Bug, planted};
-use crate::primitives::{BlockHash, Header, Txid, UnixTime, Work};
+use crate::primitives::{Amount, BlockHash, Header, PublicKey, Txid, UnixTime, Work};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,6 +93,10 @@ pub struct TipChange {
     /// Transfers that were pending, or in a block that left, and can no longer be mined, with the
     /// reason where it is known.
     pub dropped: Vec<(CheckedTransfer, Option<PoolError>)>,
+    /// Of [`Self::returned`], those that stood in blocks that left, and so were confirmed before.
+    pub unconfirmed: Vec<Txid>,
+    /// What the blocks that left had paid, and to whom, from the lowest up: nobody has it now.
+    pub rewards_lost: Vec<(PublicKey, Amount)>,
 }
 
 impl TipChange {

@@ -9,7 +9,7 @@ use super::{Bodies, BodiesError, Chain, SideBody, leaf_data};
 use crate::consensus::check::{CheckedBlock, CheckedTransfer, Signatures, check_block};
 use crate::consensus::connect::{ConnectError, ParentState, connect_block, disconnect_block};
 use crate::planted::{Bug, planted};
-use crate::primitives::{Account, BodyRef, Height, PublicKey, StateRoots, Txid};
+use crate::primitives::{Account, Amount, BodyRef, Height, PublicKey, StateRoots, Txid};
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -30,6 +30,7 @@ pub(super) struct Candidate {
     pub(super) disconnected: Vec<Arc<HeaderNode>>,
     pub(super) disconnected_sizes: Vec<usize>,
     pub(super) returned: Vec<CheckedTransfer>,
+    pub(super) rewards_lost: Vec<(PublicKey, Amount)>,
 }
 
 /// A branch that cannot be connected: at which block, and why.
@@ -62,6 +63,7 @@ impl Chain {
             disconnected: Vec::new(),
             disconnected_sizes: Vec::new(),
             returned: Vec::new(),
+            rewards_lost: Vec::new(),
         }
     }
 
@@ -119,6 +121,8 @@ impl Chain {
                 .expect("a block that was connected can be undone");
             undone.extend(changes);
             roots = Some(block.block().roots);
+            let coinbase = &block.block().coinbase;
+            candidate.rewards_lost.push((coinbase.recipient, coinbase.amount));
             candidate.disconnected.push(best.node);
             candidate.disconnected_sizes.push(block.block().size());
             returned.push_front(block.checked_transfers().collect());
@@ -128,6 +132,7 @@ impl Chain {
                 returned.pop_back();
             }
         }
+        candidate.rewards_lost.reverse();
         candidate.touched.extend(undone.keys());
         candidate.accounts = candidate.accounts.apply(undone);
         candidate.history.truncate(candidate.fork.height.0 + 1);
@@ -179,15 +184,19 @@ impl Chain {
         self.history = candidate.history;
         debug_assert_eq!(self.best_bodies.len(), self.height().index());
         debug_assert_eq!(self.history.count(), self.height().0 + 1);
-        let mut change =
-            TipChange { disconnected, connected: branch, returned: vec![], dropped: vec![] };
-        self.settle_pool(
-            &mut change,
-            candidate.touched,
-            &candidate.confirmed,
-            candidate.returned,
-            now,
-        );
+        let mut change = TipChange {
+            disconnected,
+            connected: branch,
+            returned: Vec::new(),
+            dropped: Vec::new(),
+            unconfirmed: Vec::new(),
+            rewards_lost: candidate.rewards_lost,
+        };
+        let undone: Vec<_> = candidate.returned.iter().map(CheckedTransfer::id).collect();
+        let (touched, returned) = (candidate.touched, candidate.returned);
+        self.settle_pool(&mut change, touched, &candidate.confirmed, returned, now);
+        change.unconfirmed = undone;
+        change.unconfirmed.retain(|id| self.pool.get(id).is_some());
         change
     }
 
@@ -200,9 +209,12 @@ impl Chain {
         now: Now,
     ) {
         let mut again = if planted(Bug::LostPool) { Vec::new() } else { returned };
+        let mut before = HashSet::new();
         if !again.is_empty() {
             let senders: BTreeSet<_> = again.iter().map(|t| t.transfer().sender).collect();
-            again.extend(self.pool.take_senders(senders));
+            let taken = self.pool.take_senders(senders);
+            before.extend(taken.iter().map(CheckedTransfer::id));
+            again.extend(taken);
         }
         let accounts = self.accounts.clone();
         let context = PoolContext {
@@ -215,6 +227,7 @@ impl Chain {
         change.returned = settled.promoted;
         again.retain(|transfer| !confirmed.contains(&transfer.id()));
         self.return_all(again, change, now);
+        change.returned.retain(|id| !before.contains(id));
     }
 
     /// Offers transfers to the pool again; whatever it does not take is noted as dropped.

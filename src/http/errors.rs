@@ -101,6 +101,9 @@ pub enum ApiError {
     /// A transfer without a block has no proof.
     #[error("transaction {0} is open: there is a proof once it is in a block")]
     StillOpen(Txid),
+    /// Nothing has been reorganized.
+    #[error("there was no reorganization since the node was started")]
+    NoReorganization,
     /// No such file of the page.
     #[error("there is no file {0} of the page")]
     NoFile(String),
@@ -139,6 +142,7 @@ impl ApiError {
             Self::NotBest(_) => "block-not-on-best-chain",
             Self::NoTransaction { .. } | Self::NotInBlock { .. } => "transaction-not-found",
             Self::StillOpen(_) => "transaction-open",
+            Self::NoReorganization => "no-reorganization",
             Self::NoFile(_) => "not-found",
             Self::NotReady { .. } => "not-synced",
         }
@@ -170,6 +174,7 @@ impl ApiError {
             | Self::NoTransaction { .. }
             | Self::NotInBlock { .. }
             | Self::StillOpen(_)
+            | Self::NoReorganization
             | Self::NoFile(_) => 404,
             Self::NotReady { .. } => 503,
         }

@@ -31,7 +31,7 @@ macro_rules! run {
 }
 
 /// Every route of the node.
-pub static ROUTES: [Route<Api>; 36] = [
+pub static ROUTES: [Route<Api>; 37] = [
     route(Get, "/", Public, Small, NO_BODY, run!(page::index)),
     route(Get, "/network", Public, Small, NO_BODY, run!(page::index)),
     route(Get, "/static/{file}", Public, Small, NO_BODY, run!(page::part)),
@@ -76,6 +76,7 @@ pub static ROUTES: [Route<Api>; 36] = [
     route(Get, "/proof/transaction/{id}", Public, Bulk, NO_BODY, run!(proof::transaction)),
     route(Get, "/proof/account/{address}", Public, Small, NO_BODY, run!(proof::account)),
     route(Get, "/address/{address}", Public, Small, NO_BODY, run!(chain::address)),
+    route(Get, "/reorganization/{address}", Public, Small, NO_BODY, run!(chain::reorganization)),
     route(Get, "/events", Public, Live, NO_BODY, handed_over),
     route(Get, "/live", Public, Socket, NO_BODY, handed_over),
 ];

@@ -145,7 +145,8 @@ pub fn open_on(opening: Opening, machine: Machine) -> Result<Opened, OpenError> 
     let mut listeners = Listeners::default();
     let events = (0..opening.listeners).map(|_| listeners.add()).collect();
     let wallet_key = wallet.as_ref().map(Wallet::public_key);
-    let view = View { chain, wallet: wallet_key, tip_changes: 0, pool_changes: 0 };
+    let view =
+        View { chain, wallet: wallet_key, reorganization: None, tip_changes: 0, pool_changes: 0 };
     let shared = Arc::new(Shared {
         view: ArcSwap::from_pointee(view),
         reader: opened.store.reader(),

@@ -6,6 +6,7 @@ use super::error::NodeError;
 use super::events::{Event, Listeners};
 use super::handle::Shared;
 use super::open::Aux;
+use super::reorganization::{OTHER_CAME, Reorganization};
 use super::view::View;
 use super::wallet_file;
 use crate::chain::accept::{AcceptError, Accepted, Now, TipChange};
@@ -250,12 +251,20 @@ impl Owner {
         if let Accepted::Best(change) = &accepted {
             log_change(change);
             self.write_down(turn, &change.returned)?;
+            self.note_reorganization(turn, change);
             turn.next.tip_changes += 1;
             turn.next.pool_changes += 1;
             let (change, block) = (change.clone(), block.clone());
             turn.events.push(Event::Tip { change, block, origin });
         }
         Ok(accepted)
+    }
+
+    fn note_reorganization(&self, turn: &mut Turn, change: &TipChange) {
+        let pool = turn.next.chain.pool();
+        if let Some(happened) = Reorganization::new(change, pool, turn.now.unix) {
+            turn.next.reorganization = Some(Arc::new(happened));
+        }
     }
 
     /// Keeps a block from the future until it is due; the one due last gives way.
@@ -389,12 +398,12 @@ fn accept_headers(turn: &mut Turn, headers: &[Header]) -> Result<Height, NodeErr
 fn log_change(change: &TipChange) {
     let Some(tip) = change.connected.last() else { return };
     if !change.disconnected.is_empty() {
-        let (gone, back) = (change.disconnected.len(), change.returned.len());
+        let (gone, back) = (change.disconnected.len(), change.unconfirmed.len());
         log::info!("reorganization: {gone} blocks replaced, {back} transfers wait again");
     }
     log::info!("block {} {}", tip.height, tip.hash);
     for (transfer, reason) in &change.dropped {
-        let why = reason.as_ref().map_or("another one took its place".into(), ToString::to_string);
+        let why = reason.as_ref().map_or(OTHER_CAME.into(), ToString::to_string);
         log::info!("transfer {} can no longer be mined: {why}", transfer.id());
     }
 }

@@ -7,7 +7,7 @@ use super::error::WireError;
 use super::field::{Field, List, Optional, object};
 use super::list::elements;
 use super::shape::{self, Address, Embedded};
-use crate::primitives::{Amount, BlockHash, Height, PeerAddress, PublicKey, UnixTime, Work};
+use crate::primitives::{Amount, BlockHash, Height, PeerAddress, PublicKey, Txid, UnixTime, Work};
 use serde::{Deserialize, Serialize};
 
 /// Nodes that are read from one answer at most, as Bitcoin's `MAX_ADDR_TO_SEND`.
@@ -258,6 +258,51 @@ pub enum TransactionStatus {
     Open,
     /// In a block of the best chain.
     Confirmed,
+}
+
+/// `GET /reorganization/<address>`: what concerns one account.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReorganizationInfo {
+    /// When it happened at this node.
+    #[serde(serialize_with = "shape::number")]
+    pub time: UnixTime,
+    /// The height of the last block that stayed.
+    #[serde(serialize_with = "shape::number")]
+    pub fork: Height,
+    /// Blocks that gave way.
+    pub replaced: usize,
+    /// The account's payments, either way, that wait again.
+    pub waiting: Vec<ReorganizedPayment>,
+    /// Those that can no longer be mined.
+    pub dropped: Vec<DroppedPayment>,
+    /// What those blocks had paid to the account.
+    #[serde(serialize_with = "shape::coins")]
+    pub rewards_lost: Amount,
+}
+
+/// A payment that a reorganization touched.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReorganizedPayment {
+    /// Its id.
+    #[serde(serialize_with = "shape::shown")]
+    pub id: Txid,
+    /// Who pays.
+    pub sender: Address,
+    /// Who is paid.
+    pub recipient: Address,
+    /// How much.
+    #[serde(serialize_with = "shape::coins")]
+    pub amount: Amount,
+}
+
+/// One that can no longer be mined.
+#[derive(Clone, Debug, Serialize)]
+pub struct DroppedPayment {
+    /// Which.
+    #[serde(flatten)]
+    pub payment: ReorganizedPayment,
+    /// Why, for people.
+    pub why: String,
 }
 
 /// `GET /address/<address>`.

@@ -29,9 +29,9 @@ mod transfer;
 mod write;
 
 pub use answer::{
-    AddressInfo, Balance, Done, Failure, Mined, NODES_MAX, NewWallet, NoWallet, Nodes,
-    NodesChanged, Peer, PeerState, Resolved, Sent, TransactionInfo, TransactionStatus,
-    TransferTaken, Wallet, all_nodes_from_json,
+    AddressInfo, Balance, Done, DroppedPayment, Failure, Mined, NODES_MAX, NewWallet, NoWallet,
+    Nodes, NodesChanged, Peer, PeerState, ReorganizationInfo, ReorganizedPayment, Resolved, Sent,
+    TransactionInfo, TransactionStatus, TransferTaken, Wallet, all_nodes_from_json,
 };
 pub use array::ArrayReader;
 pub use block::{
@@ -54,7 +54,9 @@ pub use peer::{
 pub use proof::{AccountProof, AccountProofEnd, ProvenBlock, TransactionProof};
 pub use request::{MINER_THREADS_MAX, MinerRequest, RequestId, SendRequest, node_from_json};
 pub use shape::{Address, Embedded, to_json};
-pub use status::{BlockEvent, Event, MinerStatus, PeersEvent, PoolStatus, Status, difficulty};
+pub use status::{
+    BlockEvent, Event, LastReorganization, MinerStatus, PeersEvent, PoolStatus, Status, difficulty,
+};
 pub use transfer::{TRANSFER_JSON_MAX, transfer_from_json, transfer_to_json};
 
 #[cfg(test)]

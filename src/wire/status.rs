@@ -50,8 +50,31 @@ pub struct Status {
     pub port: u16,
     /// Whether there is a wallet.
     pub wallet_set_up: bool,
+    /// Blocks a second that were fetched lately; `null` unless the node catches up.
+    pub blocks_per_second: Option<f64>,
+    /// Seconds until the node has caught up at this rate; `null` if there is no telling.
+    pub seconds_left: Option<u64>,
+    /// The last reorganization since the start; `null` without one.
+    pub last_reorganization: Option<LastReorganization>,
     /// Seconds that the peers' clocks are ahead of ours in the median; `null` with too few peers.
     pub clock_offset: Option<i64>,
+}
+
+/// A reorganization in numbers; `GET /reorganization/<address>` says more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct LastReorganization {
+    /// When it happened at this node.
+    #[serde(serialize_with = "shape::number")]
+    pub time: UnixTime,
+    /// The height of the last block that stayed.
+    #[serde(serialize_with = "shape::number")]
+    pub fork: Height,
+    /// Blocks that gave way.
+    pub replaced: usize,
+    /// Transfers of those blocks that wait again.
+    pub waiting: usize,
+    /// Transfers that can no longer be mined.
+    pub dropped: usize,
 }
 
 /// The open transactions, counted.
@@ -146,6 +169,8 @@ pub struct BlockEvent {
     pub transactions: usize,
     /// How many blocks of the former best chain gave way.
     pub disconnected: u32,
+    /// How many transfers of those blocks wait again.
+    pub waiting_again: usize,
 }
 
 /// The peers, counted.
@@ -185,6 +210,15 @@ mod tests {
             headers: Height(8),
             port: 5000,
             wallet_set_up: false,
+            blocks_per_second: Some(2.5),
+            seconds_left: None,
+            last_reorganization: Some(LastReorganization {
+                time: UnixTime(9),
+                fork: Height(5),
+                replaced: 2,
+                waiting: 3,
+                dropped: 1,
+            }),
             clock_offset: Some(-1),
         };
         let zero = BlockHash::ZERO;
@@ -195,7 +229,8 @@ mod tests {
                 r#""miner":{{"on":true,"threads":2,"hash_rate":1500000.0,"blocks_found":3}},"#,
                 r#""peers":2,"mempool":{{"count":1,"bytes":158}},"issued":0.00000001,"#,
                 r#""synced":true,"headers":8,"port":5000,"wallet_set_up":false,"#,
-                r#""clock_offset":-1}}"#
+                r#""blocks_per_second":2.5,"seconds_left":null,"last_reorganization":"#,
+                r#"{{"time":9,"fork":5,"replaced":2,"waiting":3,"dropped":1}},"clock_offset":-1}}"#
             ),
             zero
         );
@@ -212,6 +247,7 @@ mod tests {
             timestamp: UnixTime(2),
             transactions: 3,
             disconnected: 0,
+            waiting_again: 0,
         };
         let transfer = super::super::samples::transfer();
         let prefix = super::super::samples::PREFIX;
@@ -220,7 +256,7 @@ mod tests {
                 Event::Block(block),
                 "block",
                 format!(
-                    r#"{{"index":1,"hash":"{}","timestamp":2,"transactions":3,"disconnected":0}}"#,
+                    r#"{{"index":1,"hash":"{}","timestamp":2,"transactions":3,"disconnected":0,"waiting_again":0}}"#,
                     BlockHash::ZERO
                 ),
             ),

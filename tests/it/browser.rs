@@ -26,7 +26,7 @@ const PHONE: (u32, u32) = (390, 844);
 const NARROWEST: (u32, u32) = (320, 640);
 
 /// A node's page in a browser of its own, up to date.
-fn page(driver: &Driver, node: &Node) -> Page {
+pub fn page(driver: &Driver, node: &Node) -> Page {
     let page = driver.browser();
     show(&page, node, "/");
     page
@@ -37,11 +37,11 @@ fn show(page: &Page, node: &Node, path: &str) {
     page.read("#link-text", "Live");
 }
 
-fn friend() -> String {
+pub fn friend() -> String {
     TestKey::dev(2).public.to_address(AddressPrefix::Dev)
 }
 
-fn says_nothing_bad(page: &Page) {
+pub fn says_nothing_bad(page: &Page) {
     assert_eq!(page.complaints(), Vec::<String>::new());
 }
 

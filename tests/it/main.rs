@@ -14,6 +14,7 @@ mod harness;
 mod layers;
 mod limits;
 mod mirror;
+mod notices;
 mod peers;
 mod raw;
 mod refusals;

@@ -81,7 +81,7 @@ fn now() -> UnixTime {
 
 /// A peer whose chain is that of `blocks`, which it shows the headers of; `serves` says what it gives for
 /// the blocks themselves.
-fn with_chain(
+pub fn with_chain(
     chain: TestChain,
     blocks: Vec<Block>,
     serves: impl Fn(&Block) -> Option<String> + Send + Sync + 'static,
@@ -107,7 +107,7 @@ fn with_chain(
 }
 
 /// A chain of `count` blocks on the genesis of the development network.
-fn chain_of(count: usize) -> (TestChain, Vec<Block>) {
+pub fn chain_of(count: usize) -> (TestChain, Vec<Block>) {
     let mut chain = TestChain::dev();
     let blocks = (0..count).map(|_| extend(&mut chain, Vec::new())).collect();
     (chain, blocks)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { agoText, bytesText, clockText, countText, durationText, hashRateText, isoText, plural, shorten, shortNumber } from '../../static/format.js';
+import { agoText, bytesText, clockText, countText, durationText, hashRateText, isoText, plural, progressText, shorten, shortNumber } from '../../static/format.js';
 import { nodeSegment, peerRows, stateOf } from '../../static/peers.js';
 import { Store } from '../../static/store.js';
 
@@ -48,4 +48,14 @@ test('the store tells of what changed and of nothing else', () => {
   store.set({ a: 1, b: 2 });
   store.set({ a: 2 });
   assert.deepEqual(seen, [1, 2]);
+});
+
+test('a node that catches up says how far it is, how fast and for how long', () => {
+  const cases = [
+    [{ height: 120, headers: 5000, blocks_per_second: 41.7, seconds_left: 117 }, 'Catching up: 120 of 5,000 · 42 blocks/s · 1 min left'],
+    [{ height: 120, headers: 121, blocks_per_second: 0.25, seconds_left: 4 }, 'Catching up: 120 of 121 · 0.25 blocks/s · 4 s left'],
+    [{ height: 120, headers: 120, blocks_per_second: null, seconds_left: null }, 'Catching up: 120'],
+    [{ height: 120, headers: 5000, blocks_per_second: 0, seconds_left: null }, 'Catching up: 120 of 5,000'],
+  ];
+  for (const [status, text] of cases) assert.equal(progressText(status), text);
 });

@@ -3,6 +3,7 @@
 mod branches;
 mod model;
 mod random;
+mod reorganizations;
 mod rules;
 
 use super::Chain;

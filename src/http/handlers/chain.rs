@@ -5,9 +5,15 @@ use super::{Answer, json, json_text, number};
 use crate::http::api::Api;
 use crate::http::errors::ApiError;
 use crate::http::message::Request;
-use crate::node::answers;
-use crate::primitives::{Height, PublicKey};
-use crate::wire::{Address, AddressInfo, hashes_from_query};
+use crate::node::{Affected, answers};
+use crate::primitives::{Amount, Height, PublicKey};
+use crate::wire::{
+    Address, AddressInfo, DroppedPayment, ReorganizationInfo, ReorganizedPayment,
+    hashes_from_query,
+};
+
+/// Payments of each kind in one answer at most: more than a page shows.
+const PAYMENTS_SHOWN_MAX: usize = 100;
 
 /// `GET /chain?from=&count=`: blocks from genesis on, upwards. Streamed from the block file in constant
 /// memory; a reorganization meanwhile does not touch what was begun.
@@ -49,6 +55,38 @@ pub fn address(api: &Api, request: &Request) -> Answer {
         public_key: key,
         balance: account.balance,
         nonce: account.nonce,
+    };
+    Ok(json(200, &answer))
+}
+
+/// `GET /reorganization/<address>`: what the last reorganization did to an account's payments and
+/// rewards. All of it was public before; only the account's own page knows whose it is.
+///
+/// # Errors
+/// No address of this network, or no reorganization since the start.
+pub fn reorganization(api: &Api, request: &Request) -> Answer {
+    let key = key(api, request)?;
+    let view = api.node.view();
+    let happened = view.reorganization.as_deref().ok_or(ApiError::NoReorganization)?;
+    let payment = |one: &Affected| ReorganizedPayment {
+        id: one.id,
+        sender: Address { key: one.sender, prefix: api.prefix() },
+        recipient: Address { key: one.recipient, prefix: api.prefix() },
+        amount: one.amount,
+    };
+    let waiting = happened.waiting.0.iter().filter(|one| one.concerns(&key)).map(payment);
+    let dropped = happened.dropped.0.iter().filter(|(one, _)| one.concerns(&key));
+    let dropped =
+        dropped.map(|(one, why)| DroppedPayment { payment: payment(one), why: why.clone() });
+    let rewards = happened.rewards_lost.iter().filter(|(account, _)| *account == key);
+    let rewards_lost = Amount::checked_sum(rewards.map(|(_, amount)| *amount));
+    let answer = ReorganizationInfo {
+        time: happened.time,
+        fork: happened.fork,
+        replaced: happened.replaced,
+        waiting: waiting.take(PAYMENTS_SHOWN_MAX).collect(),
+        dropped: dropped.take(PAYMENTS_SHOWN_MAX).collect(),
+        rewards_lost: rewards_lost.unwrap_or(Amount::ZERO),
     };
     Ok(json(200, &answer))
 }

@@ -7,9 +7,10 @@ use crate::consensus::connect::{next_bits, proof_target};
 use crate::http::api::Api;
 use crate::http::errors::ApiError;
 use crate::http::message::Request;
+use crate::node::Reorganization;
 use crate::node::ports::PeerState;
 use crate::primitives::Height;
-use crate::wire::{Done, PoolStatus, Status, difficulty};
+use crate::wire::{Done, LastReorganization, PoolStatus, Status, difficulty};
 
 /// Blocks over which the network's hash rate is estimated: enough to smooth luck to a tenth.
 const HASH_RATE_BLOCKS: u32 = 120;
@@ -69,8 +70,17 @@ pub(crate) fn current(api: &Api) -> Status {
         headers: sync.best_height.max(chain.headers().heaviest().height),
         port: api.port,
         wallet_set_up: view.wallet.is_some(),
+        blocks_per_second: sync.blocks_per_second,
+        seconds_left: sync.seconds_left,
+        last_reorganization: view.reorganization.as_deref().map(in_numbers),
         clock_offset: sync.clock_offset,
     }
+}
+
+fn in_numbers(reorganization: &Reorganization) -> LastReorganization {
+    let Reorganization { time, fork, replaced, waiting, dropped, .. } = reorganization;
+    let (time, fork, replaced) = (*time, *fork, *replaced);
+    LastReorganization { time, fork, replaced, waiting: waiting.1, dropped: dropped.1 }
 }
 
 /// Hashes a second, estimated from the work and the times of the last blocks.

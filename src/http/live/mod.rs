@@ -204,6 +204,7 @@ impl LiveHub {
             timestamp: tip.header.time,
             transactions,
             disconnected: u32::try_from(change.disconnected.len()).unwrap_or(u32::MAX),
+            waiting_again: change.unconfirmed.len(),
         })
     }
 

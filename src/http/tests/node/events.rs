@@ -195,6 +195,51 @@ fn a_reorganization_tells_how_many_blocks_gave_way() {
 }
 
 #[test]
+fn a_reorganization_tells_each_account_what_became_of_its_payments() {
+    let (node, other) = (Node::new(), Node::new());
+    let own = node.wallet();
+    other.wallet();
+    let before = node.get("/status");
+    assert_eq!(before["last_reorganization"], Value::Null);
+    node.fails((404, "no-reorganization"), &format!("GET /reorganization/{own}"), "");
+    node.ok(201, "POST /mine", "");
+    // The second is paid with coins of a block that gives way.
+    let payer = &dev_accounts()[0];
+    let from = node.address_of(&payer.public_key());
+    let kept = node.transfer(payer, 1, 0);
+    node.handle().submit_transfer(kept.clone(), Origin::Anyone).unwrap();
+    let lost =
+        node.ok(201, "POST /transaction", &format!(r#"{{"recipient":"{from}","amount":3}}"#));
+    node.ok(201, "POST /mine", "");
+    let mut client = listener(&node);
+    for _ in 0..3 {
+        other.ok(201, "POST /mine", "");
+    }
+    for block in other.get("/chain?from=1").as_array().unwrap() {
+        node.ok(201, "POST /broadcast-block", &format!(r#"{{"block":{block}}}"#));
+    }
+    let told = event(&mut client, "block");
+    assert_eq!((&told["disconnected"], &told["waiting_again"]), (&2.into(), &1.into()));
+    assert!(!told.to_string().contains(&own), "{told}");
+    let last = &node.get("/status")["last_reorganization"];
+    for (name, expected) in [("fork", 0), ("replaced", 2), ("waiting", 1), ("dropped", 1)] {
+        assert_eq!(last[name], expected, "{name}");
+    }
+    let ours = node.get(&format!("/reorganization/{own}"));
+    assert_eq!((&ours["replaced"], &ours["rewards_lost"]), (&2.into(), &20.into()));
+    assert_eq!(ours["waiting"], serde_json::json!([]));
+    assert_eq!(ours["dropped"][0]["id"], lost["transaction"]["id"]);
+    assert_eq!(ours["dropped"][0]["amount"], 3);
+    assert!(ours["dropped"][0]["why"].as_str().unwrap().contains("insufficient"), "{ours}");
+    let theirs = node.get(&format!("/reorganization/{from}"));
+    assert_eq!(theirs["waiting"][0]["id"], kept.id().to_string());
+    assert_eq!(
+        (&theirs["waiting"][0]["sender"], &theirs["rewards_lost"]),
+        (&from.into(), &0.into())
+    );
+}
+
+#[test]
 fn places_are_bounded_and_come_back() {
     let node = Node::new();
     let mut clients: Vec<_> = (0..LIVE_CLIENTS_MAX).map(|_| listener(&node)).collect();
