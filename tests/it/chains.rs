@@ -94,13 +94,17 @@ fn the_table_that_is_shown_is_the_chain() {
 fn nodes_with_another_table_refuse_each_other_and_name_both_chains() {
     let dirs = ["class-a", "class-b"].map(|name| configured(&format!("name = \"{name}\"")));
     let nodes = dirs.each_ref().map(start);
-    let id = |node: &Node| node.status()["chain_id"].as_str().expect("an id").to_owned();
+    let named = |node: &Node| {
+        let status = node.status();
+        let part = |name: &str| status[name].as_str().expect("a text").to_owned();
+        format!("\"{}\" (genesis {})", part("network"), part("chain_id"))
+    };
     for (ours, theirs) in [(&nodes[0], &nodes[1]), (&nodes[1], &nodes[0])] {
         let answer = ours.post("/node", &json!({"node": theirs.address()}));
         assert_eq!((answer.status, &*answer.code()), (400, "other-chain"), "{}", answer.text);
-        for part in [id(ours), id(theirs)] {
-            assert!(answer.text.contains(&part), "{part}: {}", answer.text);
-        }
+        let expected = format!("is a node of the chain {}, ours is {}", named(theirs), named(ours));
+        let said = answer.json()["message"].as_str().expect("a text").to_owned();
+        assert!(said.contains(&expected), "{said}");
         assert_eq!(ours.status()["peers"], 0);
     }
 }

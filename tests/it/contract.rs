@@ -370,6 +370,8 @@ fn the_added_reads_answer_and_fail_as_they_say() {
         (format!("/proof/transaction/{open}"), 404, "transaction-open"),
         ("/proof/account/me".to_owned(), 400, "address-malformed"),
         ("/address/me".to_owned(), 400, "address-malformed"),
+        ("/reorganization/me".to_owned(), 400, "address-malformed"),
+        (format!("/reorganization/{own}"), 404, "no-reorganization"),
         ("/headers?locator=7".to_owned(), 400, "field-bad-hex"),
         (format!("/headers?locator={zeros}"), 409, "other-chain"),
         ("/block/1/compact".to_owned(), 400, "bad-block-name"),

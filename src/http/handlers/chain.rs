@@ -8,8 +8,7 @@ use crate::http::message::Request;
 use crate::node::{Affected, answers};
 use crate::primitives::{Amount, Height, PublicKey};
 use crate::wire::{
-    Address, AddressInfo, DroppedPayment, ReorganizationInfo, ReorganizedPayment,
-    hashes_from_query,
+    Address, AddressInfo, DroppedPayment, ReorganizationInfo, ReorganizedPayment, hashes_from_query,
 };
 
 /// Payments of each kind in one answer at most: more than a page shows.
