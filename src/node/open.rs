@@ -8,6 +8,7 @@ use super::view::View;
 use super::wallet_file::{self, WalletError};
 use crate::chain::Chain;
 use crate::chain::accept::{AcceptError, Now};
+use crate::chain::pool::PoolError;
 use crate::consensus::check::{CheckedBlock, Signatures, check_block, check_transfer};
 use crate::consensus::params::{ChainParams, ParamsError};
 use crate::primitives::{BlockHash, BodyRef, UnixTime};
@@ -179,14 +180,23 @@ pub(super) fn verify_pool() -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildE
 fn load_pool(file: DiskFile, chain: &mut Chain, now: Now) -> Result<Journal, StoreError> {
     let bounds = Bounds { entry_bytes_max: JOURNAL_LINE_MAX, entries_max: JOURNAL_LINES_MAX };
     let (prefix, chain_id) = (chain.params().prefix, chain.chain_id());
+    // What a reorganization gave back was written after those that build on it.
+    let mut early = Vec::new();
     let loaded = Journal::open_on(file, bounds, &mut |line| {
         let transfer = transfer_from_json(line, prefix).ok();
         let checked = transfer.and_then(|transfer| check_transfer(transfer, &chain_id).ok());
-        if let Some(checked) = checked {
-            // Most of what is refused has long been mined.
-            let _ = chain.accept_transfer(checked, now);
+        let Some(checked) = checked else { return };
+        // Most of what is refused has long been mined.
+        if let Err(PoolError::NonceTooFar { .. } | PoolError::WaitingFull { .. }) =
+            chain.accept_transfer(checked.clone(), now)
+        {
+            early.push(checked);
         }
     })?;
+    early.sort_by_key(|checked| (checked.transfer().sender, checked.transfer().nonce));
+    for checked in early {
+        let _ = chain.accept_transfer(checked, now);
+    }
     Ok(loaded.journal)
 }
 
@@ -278,5 +288,41 @@ impl Replay {
             log::warn!("{lost} side blocks of the file have no known parent and are left out");
         }
         self.chain
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::pool::{PER_SENDER_MAX, POOL_BYTES_DEFAULT};
+    use crate::testkit::{TestChain, TestKey};
+    use crate::wire::transfer_to_json;
+
+    #[test]
+    fn open_transactions_come_back_in_whatever_order_they_were_written() {
+        let home = tempfile::tempdir().unwrap();
+        let world = TestChain::dev();
+        let (now, params) = (world.now, ChainParams::dev());
+        let id = world.chain.chain_id();
+        let dir = DataDir::open(home.path(), 5000).unwrap();
+        let bounds = Bounds { entry_bytes_max: JOURNAL_LINE_MAX, entries_max: JOURNAL_LINES_MAX };
+        let mut journal = Journal::open(&dir.mempool(), bounds, &mut |_| ()).unwrap().journal;
+        let count = PER_SENDER_MAX as u64;
+        for nonce in (0..count).rev() {
+            let transfer = TestKey::dev(1).pay(TestKey::new(1).public, (5, 1), nonce, &id);
+            journal.stage(&transfer_to_json(&transfer, params.prefix)).unwrap();
+        }
+        journal.commit().unwrap();
+
+        let opening = Opening {
+            data_dir: home.path().to_path_buf(),
+            port: 5000,
+            params,
+            pool_bytes_max: POOL_BYTES_DEFAULT,
+            clock: Box::new(move || now),
+            listeners: 0,
+        };
+        let opened = open(opening).unwrap();
+        assert_eq!(opened.handle.view().chain.pool().len(), PER_SENDER_MAX);
     }
 }

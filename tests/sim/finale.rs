@@ -2,11 +2,31 @@
 
 use crate::check::mined_in;
 use crate::clock::{MINUTE, SECOND};
-use crate::world::World;
+use crate::world::{What, World};
+use farthing::consensus::check::CheckedTransfer;
+use farthing::primitives::Work;
 use std::collections::BTreeSet;
 
 /// How long people and miners go on after the trouble.
 const RECOVERY: u64 = 15 * MINUTE;
+
+/// How long people and miners go on when news must be quick.
+const CALM: u64 = 5 * MINUTE;
+
+/// How long news take to be everywhere, where all wires are short: less than it takes until nodes compare
+/// their tips and pools.
+const NEWS: u64 = 15 * SECOND;
+
+/// Wires that take no longer, in microseconds, are short.
+const SHORT: u64 = 200_000;
+
+/// Something that somebody was told of.
+pub enum News {
+    /// A transfer is pending.
+    Transfer(CheckedTransfer),
+    /// There is a best chain with this work.
+    Block(Work),
+}
 
 /// How long payments are mined after the last was made.
 const CLEARING: u64 = 15 * MINUTE;
@@ -24,6 +44,8 @@ impl World {
         self.run(self.plan.trouble);
         self.calm();
         self.run(RECOVERY);
+        self.is_calm = true;
+        self.run(CALM);
         self.is_paying = false;
         self.run(CLEARING);
         self.is_mining = false;
@@ -31,6 +53,39 @@ impl World {
         self.break_ties();
         self.all_agree();
         self.nothing_vanished();
+        self.same_pools();
+    }
+
+    /// When nothing is wrong, news must be everywhere soon.
+    pub fn announce(&mut self, news: News) {
+        if self.is_calm && self.weather.latency + self.weather.jitter <= SHORT {
+            self.after(NEWS, What::Expect(news));
+        }
+    }
+
+    pub fn expect(&mut self, news: &News) {
+        self.tally.expected += 1;
+        for node in self.nodes.iter().filter(|node| !node.is_hidden) {
+            let view = node.run.as_ref().expect("all nodes are up").handle.view();
+            match news {
+                News::Transfer(transfer) => {
+                    let (id, transfer) = (transfer.id(), transfer.transfer());
+                    let is_mined = view.chain.account(&transfer.sender).nonce > transfer.nonce;
+                    let is_there = is_mined || view.chain.pool().get(&id).is_some();
+                    assert!(is_there, "transfer {id} did not reach node {} in time", node.index);
+                }
+                News::Block(work) => {
+                    let own = view.chain.tip().total_work;
+                    assert!(own >= *work, "work {work} did not reach node {} in time", node.index);
+                }
+            }
+        }
+    }
+
+    /// The work of a node's best chain.
+    pub fn work_at(&self, index: usize) -> Work {
+        let run = self.nodes[index].run.as_ref().expect("it is up");
+        run.handle.view().chain.tip().total_work
     }
 
     /// Branches of equal work may stand side by side: one more block decides.
@@ -95,5 +150,17 @@ impl World {
                 "transfer {ids:?}, nonce {nonce} of {sender}, was answered for, and is pending here: {holders:?}",
             );
         }
+    }
+
+    fn same_pools(&self) {
+        let pools: Vec<BTreeSet<_>> = self
+            .nodes
+            .iter()
+            .map(|node| {
+                let view = node.run.as_ref().expect("all nodes are up").handle.view();
+                view.chain.pool().iter().map(|pending| pending.id()).collect()
+            })
+            .collect();
+        assert!(pools.iter().all(|pool| *pool == pools[0]), "the pools differ: {pools:?}");
     }
 }

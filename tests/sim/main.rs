@@ -107,3 +107,22 @@ fn equal_seeds_make_equal_worlds() {
     assert_eq!(digest(3), digest(3));
     assert_ne!(digest(3), digest(4));
 }
+
+/// The simulator finds what it is made to find.
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn planted_bugs_are_found() {
+    use farthing::testkit::{Bug, plant};
+    let most = number("FARTHING_SEEDS").unwrap_or(1_000);
+    let mut missed = Vec::new();
+    for bug in Bug::ALL {
+        plant(Some(bug));
+        let found = (1..=most).find(|seed| !run(*seed, &mut Tally::default()));
+        plant(None);
+        match found {
+            Some(seed) => println!("{bug:?} is found in world {seed}"),
+            None => missed.push(bug),
+        }
+    }
+    assert!(missed.is_empty(), "not found in {most} worlds: {missed:?}");
+}

@@ -6,6 +6,7 @@
 use crate::check::Checks;
 use crate::clock::{Clock, MINUTE, SECOND, WorldTime};
 use crate::disk::End;
+use crate::finale::News;
 use crate::hearing;
 use crate::liar::Liar;
 use crate::node::{Nature, Node, one_thread};
@@ -47,6 +48,8 @@ pub enum What {
     Answer(u64, Result<Reply, CallError>),
     /// A call has waited as long as it may.
     Expire(u64),
+    /// By now everyone has what somebody was told then.
+    Expect(News),
     /// A liar has an idea.
     Lie(usize),
     /// The wires are whole again.
@@ -72,6 +75,8 @@ pub struct World {
     pub is_paying: bool,
     /// Whether miners work.
     pub is_mining: bool,
+    /// Whether nothing has gone wrong for long enough that news must be quick.
+    pub is_calm: bool,
     pub trace: Trace,
 }
 
@@ -124,6 +129,7 @@ impl World {
             order: 0,
             is_paying: true,
             is_mining: true,
+            is_calm: false,
             trace: Trace { is_on: is_traced, digest: 0xcbf2_9ce4_8422_2325 },
             plan,
         };
@@ -186,6 +192,7 @@ impl World {
             What::Question { id, from, to, form } => self.question(id, (from, to), &form),
             What::Answer(id, answer) => self.answer(id, answer),
             What::Expire(id) => self.answer(id, Err(CallError::TimedOut)),
+            What::Expect(news) => self.expect(&news),
             What::Lie(number) => self.lie(number),
             What::Heal => self.weather.join_all(),
         }
@@ -210,6 +217,7 @@ impl World {
         if is_kept {
             self.tally.mined += 1;
             self.checks.block_acknowledged(index, hash);
+            self.announce(News::Block(self.work_at(index)));
             self.note(1, || format!("node {index} mined {hash}"));
         }
         is_kept
@@ -245,6 +253,7 @@ impl World {
                     self.tally.paid += 1;
                     let id = transfer.id();
                     self.checks.transfer_acknowledged(index, &transfer);
+                    self.announce(News::Transfer(transfer.clone()));
                     self.note(2, || format!("node {index} pays {id}"));
                 }
                 Err(error) => self.note(3, || format!("node {index} does not pay: {error}")),
