@@ -21,6 +21,7 @@ use crate::wallet::{UnsignedTransfer, Wallet};
 use crate::wire::transfer_to_json;
 use crate::wire::{RequestId, SendRequest};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
+use log::Level;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,9 @@ const REQUEST_IDS_MAX: usize = 10_000;
 
 /// Entries of the pool's journal beyond twice the pool, from which on it is written anew.
 const JOURNAL_SLACK: u64 = 1_000;
+
+/// Blocks that give way at once from which on it is a warning: chance alone hardly ever makes so many.
+const DEEP: usize = 6;
 
 /// How long the owner sleeps when nothing is asked of it.
 const TICK: Duration = Duration::from_millis(500);
@@ -399,7 +403,8 @@ fn log_change(change: &TipChange) {
     let Some(tip) = change.connected.last() else { return };
     if !change.disconnected.is_empty() {
         let (gone, back) = (change.disconnected.len(), change.unconfirmed.len());
-        log::info!("reorganization: {gone} blocks replaced, {back} transfers wait again");
+        let level = if gone < DEEP { Level::Info } else { Level::Warn };
+        log::log!(level, "reorganization: {gone} blocks replaced, {back} transfers wait again");
     }
     log::info!("block {} {}", tip.height, tip.hash);
     for (transfer, reason) in &change.dropped {

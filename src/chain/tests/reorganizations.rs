@@ -6,6 +6,7 @@ use crate::consensus::check::CheckedBlock;
 use crate::primitives::amount::COIN;
 use crate::primitives::{Amount, Transfer, Txid};
 use crate::testkit::{TestChain, TestKey};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Payments of the ten accounts in turn, one for each of `count` blocks.
@@ -55,9 +56,8 @@ fn payments_of_replaced_blocks_wait_again_at_any_depth() {
         assert_eq!(change.disconnected.len() as u64, depth);
         assert_eq!(change.connected.len() as u64, depth + 1);
         assert_eq!(change.unconfirmed, ids(&sent), "{depth}");
-        let (mut returned, mut expected) = (change.returned.clone(), ids(&sent));
-        (returned.sort(), expected.sort());
-        assert_eq!(returned, expected, "{depth}");
+        let sorted = |ids: &[Txid]| ids.iter().copied().collect::<BTreeSet<_>>();
+        assert_eq!(sorted(&change.returned), sorted(&ids(&sent)), "{depth}");
         assert!(change.dropped.is_empty(), "{depth}");
         let reward = (test.miner, Amount::from_units(10 * COIN + 1));
         assert_eq!(change.rewards_lost, vec![reward; usize::try_from(depth).unwrap()]);
