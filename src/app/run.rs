@@ -132,7 +132,7 @@ fn start_net(
         DataDir::open(&settings.node.data_dir, address.port()).map_err(anyhow::Error::from)?;
     let opening = net::Opening {
         node: node.clone(),
-        client: Box::new(HttpClient::new()),
+        client: Box::new(HttpClient::new(node.prefix())),
         file: dir.peers().as_path().into(),
         peers: settings.node.peers.clone(),
         seeds: settings.node.seeds.clone(),

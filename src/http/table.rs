@@ -9,7 +9,7 @@ use super::message::Method::{self, Delete, Get, Post};
 use super::routes::Class::{self, Operator, Public};
 use super::routes::Lane::{self, Bulk, Live, Small, Socket, Wait};
 use super::routes::{Handler, Route, handed_over};
-use crate::wire::{BLOCK_JSON_MAX, FETCH_JSON_MAX, TRANSFER_JSON_MAX};
+use crate::wire::{ANNOUNCEMENT_JSON_MAX, BLOCK_JSON_MAX, FETCH_JSON_MAX, TRANSFER_JSON_MAX};
 
 /// For a request of a few short fields, however spelled.
 const FEW_FIELDS: usize = 4 * 1024;
@@ -31,7 +31,7 @@ macro_rules! run {
 }
 
 /// Every route of the node.
-pub static ROUTES: [Route<Api>; 37] = [
+pub static ROUTES: [Route<Api>; 38] = [
     route(Get, "/", Public, Small, NO_BODY, run!(page::index)),
     route(Get, "/network", Public, Small, NO_BODY, run!(page::index)),
     route(Get, "/static/{file}", Public, Small, NO_BODY, run!(page::part)),
@@ -64,6 +64,7 @@ pub static ROUTES: [Route<Api>; 37] = [
     route(Post, "/miner", Operator, Small, FEW_FIELDS, run!(miner::switch)),
     route(Post, "/handshake", Public, Small, FEW_FIELDS, run!(peer::handshake)),
     route(Get, "/addresses", Public, Small, NO_BODY, run!(peer::addresses)),
+    route(Post, "/announce", Public, Small, ANNOUNCEMENT_JSON_MAX, run!(peer::announce)),
     route(Get, "/headers", Public, Bulk, NO_BODY, run!(chain::headers)),
     route(Get, "/blocks", Public, Bulk, NO_BODY, run!(blocks::wanted)),
     route(Get, "/block/{block}", Public, Bulk, NO_BODY, run!(blocks::block)),

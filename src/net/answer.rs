@@ -1,10 +1,10 @@
 //! What a peer has answered: texts in, values out.
 
 use super::client::{CallError, Reply};
-use crate::primitives::{AddressPrefix, Block, Header, PeerAddress, Transfer};
+use crate::primitives::{AddressPrefix, Block, CompactBlock, Header, PeerAddress, Transfer, Txid};
 use crate::wire::{
-    Failure, Handshake, WireError, addresses_from_json, blocks_from_json, headers_from_json,
-    transfers_from_json,
+    Failure, Handshake, PoolSummary, WireError, addresses_from_json, blocks_from_json,
+    compact_from_json, headers_from_json, pool_ids_from_json, transfers_from_json,
 };
 
 /// An answer as it came, or why there is none.
@@ -59,11 +59,35 @@ pub fn blocks(answer: Answer, prefix: AddressPrefix) -> Result<Vec<Block>, AskEr
     Ok(blocks_from_json(&body(answer)?, prefix)?)
 }
 
-/// The peer's open transactions.
+/// A block in compact form.
 ///
 /// # Errors
 /// No answer, or a refusal.
-pub fn pool(answer: Answer, prefix: AddressPrefix) -> Result<Vec<Transfer>, AskError> {
+pub fn compact(answer: Answer, prefix: AddressPrefix) -> Result<CompactBlock, AskError> {
+    Ok(compact_from_json(&body(answer)?, prefix)?)
+}
+
+/// The peer's pool in short.
+///
+/// # Errors
+/// No answer, or a refusal.
+pub fn summary(answer: Answer) -> Result<PoolSummary, AskError> {
+    Ok(PoolSummary::from_json(&body(answer)?)?)
+}
+
+/// Ids of the peer's open transactions.
+///
+/// # Errors
+/// No answer, or a refusal.
+pub fn ids(answer: Answer) -> Result<Vec<Txid>, AskError> {
+    Ok(pool_ids_from_json(&body(answer)?)?)
+}
+
+/// Transfers, open ones or those of a block.
+///
+/// # Errors
+/// No answer, or a refusal.
+pub fn transfers(answer: Answer, prefix: AddressPrefix) -> Result<Vec<Transfer>, AskError> {
     Ok(transfers_from_json(&body(answer)?, prefix)?)
 }
 
@@ -75,7 +99,7 @@ pub fn addresses(answer: Answer) -> Result<Vec<PeerAddress>, AskError> {
     Ok(addresses_from_json(&body(answer)?)?)
 }
 
-/// What became of a block or transfer that was sent, by its status.
+/// Whether what was told has arrived, by the status.
 ///
 /// # Errors
 /// No answer, or the peer is busy.

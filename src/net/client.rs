@@ -1,6 +1,6 @@
 //! Calls to other nodes: what may be asked, and the one place that asks it over HTTP.
 //!
-//! Owns the limits of a call: how long it may take and how much it may answer. Never decides whom
+//! Owns the limits of a question: how long it may take and how much it may answer. Never decides whom
 //! to call, and never reads what an answer means. [`PeerClient`] is a trait so that a simulated
 //! network can stand in for the real one.
 //!
@@ -8,13 +8,13 @@
 //! no connection that outlives its call.
 
 use crate::primitives::peer_address::Host;
-use crate::primitives::{BlockHash, PeerAddress};
+use crate::primitives::{AddressPrefix, PeerAddress};
 use crate::wire::{
-    BLOCK_JSON_MAX, HEADERS_JSON_MAX, TRANSFER_JSON_MAX, TRANSFERS_MAX, hashes_to_query,
+    BLOCK_JSON_MAX, COMPACT_JSON_MAX, HEADERS_JSON_MAX, HttpForm, POOL_IDS_MAX, Question,
+    TRANSFER_JSON_MAX, TRANSFERS_MAX,
 };
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, ToSocketAddrs};
-use std::sync::Arc;
 use std::time::Duration;
 use ureq::{Agent, Body, Timeout, http};
 
@@ -45,39 +45,22 @@ const SMALL_BYTES_MAX: usize = 16 << 10;
 /// Bytes of an answer of blocks at most: answers are cut near 4 MiB, after a block that is whole.
 const BLOCKS_BYTES_MAX: usize = (4 << 20) + BLOCK_JSON_MAX;
 
+/// Bytes of an answer of ids at most: each in quotes, with a comma.
+const POOL_IDS_BYTES_MAX: usize = POOL_IDS_MAX * 67 + SMALL_BYTES_MAX;
+
 /// Bytes of an answer of open transactions at most.
 const POOL_BYTES_MAX: usize = TRANSFERS_MAX * (TRANSFER_JSON_MAX + 1);
 
 /// Bytes of the longest head of an answer.
 const HEAD_BYTES_MAX: usize = 8 << 10;
 
-/// What is asked of a peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Call {
-    /// Who are you, and how far are you? The text is ours.
-    Handshake {
-        /// Our own handshake.
-        text: String,
-        /// Whether a person waits for the answer.
-        quick: bool,
-    },
-    /// What comes after these on your best chain?
-    Headers {
-        /// The locator.
-        locator: Vec<BlockHash>,
-        /// Whether a person waits for the answer.
-        quick: bool,
-    },
-    /// Give me these blocks.
-    Blocks(Vec<BlockHash>),
-    /// Which transactions are open?
-    Pool,
-    /// Which other nodes do you know?
-    Addresses,
-    /// Here is a block; the text is the whole announcement, one for all peers.
-    Block(Arc<str>),
-    /// Here is a transfer.
-    Transfer(String),
+/// Whether a person waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// One does: it has to come at once, or not at all.
+    Quick,
+    /// Nobody does.
+    Usual,
 }
 
 /// An answer as it came.
@@ -108,11 +91,12 @@ pub enum CallError {
 
 /// Calls peers.
 pub trait PeerClient: Send + Sync {
-    /// Asks one peer and waits for the answer, within the limits of the call.
+    /// Asks one peer and waits for the answer, within the limits of the question.
     ///
     /// # Errors
     /// If there is no whole answer within them.
-    fn call(&self, peer: &PeerAddress, call: &Call) -> Result<Reply, CallError>;
+    fn call(&self, peer: &PeerAddress, question: &Question, pace: Pace)
+    -> Result<Reply, CallError>;
 
     /// Whether two addresses are spellings of one place, as far as is known without asking.
     fn is_same_place(&self, one: &PeerAddress, other: &PeerAddress) -> bool {
@@ -134,67 +118,47 @@ fn is_this_machine(address: &PeerAddress) -> bool {
     }
 }
 
-impl Call {
-    /// How long it may take.
-    pub const fn duration_max(&self) -> Duration {
-        match self {
-            Self::Handshake { quick: true, .. } => QUICK_MAX,
-            Self::Handshake { .. } | Self::Transfer(_) | Self::Addresses => SMALL_MAX,
-            Self::Headers { quick: true, .. } => QUICK_HEADERS_MAX,
-            Self::Headers { .. } => HEADERS_MAX,
-            Self::Blocks(_) | Self::Pool | Self::Block(_) => BULK_MAX,
+/// How long a question may take.
+pub const fn duration_max(question: &Question, pace: Pace) -> Duration {
+    match (question, pace) {
+        (Question::Handshake(_), Pace::Quick) => QUICK_MAX,
+        (Question::Headers { .. }, Pace::Quick) => QUICK_HEADERS_MAX,
+        (Question::Handshake(_) | Question::Announce(_), _)
+        | (Question::PoolSummary | Question::Addresses, _) => SMALL_MAX,
+        (Question::Headers { .. } | Question::PoolIds { .. } | Question::Compact { .. }, _) => {
+            HEADERS_MAX
         }
+        (Question::Blocks { .. } | Question::Pool, _)
+        | (Question::Transfers { .. } | Question::BlockTransfers { .. }, _) => BULK_MAX,
     }
+}
 
-    /// Bytes of its answer at most.
-    pub const fn bytes_max(&self) -> usize {
-        match self {
-            Self::Handshake { .. } | Self::Block(_) | Self::Transfer(_) | Self::Addresses => {
-                SMALL_BYTES_MAX
-            }
-            Self::Headers { .. } => HEADERS_JSON_MAX,
-            Self::Blocks(_) => BLOCKS_BYTES_MAX,
-            Self::Pool => POOL_BYTES_MAX,
-        }
-    }
-
-    /// Path and query.
-    pub fn path(&self) -> String {
-        match self {
-            Self::Handshake { .. } => "/handshake".to_owned(),
-            Self::Headers { locator, .. } => {
-                format!("/headers?locator={}", hashes_to_query(locator))
-            }
-            Self::Blocks(hashes) => format!("/blocks?hashes={}", hashes_to_query(hashes)),
-            Self::Pool => "/transactions".to_owned(),
-            Self::Addresses => "/addresses".to_owned(),
-            Self::Block(_) => "/broadcast-block".to_owned(),
-            Self::Transfer(_) => "/broadcast-transaction".to_owned(),
-        }
-    }
-
-    /// What is posted; `None` for a plain question.
-    pub fn body(&self) -> Option<&str> {
-        match self {
-            Self::Handshake { text, .. } | Self::Transfer(text) => Some(text),
-            Self::Block(text) => Some(text),
-            Self::Headers { .. } | Self::Blocks(_) | Self::Pool | Self::Addresses => None,
-        }
+/// Bytes of the answer to a question at most.
+const fn bytes_max(question: &Question) -> usize {
+    match question {
+        Question::Handshake(_)
+        | Question::Announce(_)
+        | Question::PoolSummary
+        | Question::Addresses => SMALL_BYTES_MAX,
+        Question::Headers { .. } => HEADERS_JSON_MAX,
+        Question::Blocks { .. } => BLOCKS_BYTES_MAX,
+        Question::Compact { .. } => COMPACT_JSON_MAX,
+        Question::Transfers { ids } => ids.len() * (TRANSFER_JSON_MAX + 1) + SMALL_BYTES_MAX,
+        Question::BlockTransfers { .. } => BLOCK_JSON_MAX,
+        Question::PoolIds { .. } => POOL_IDS_BYTES_MAX,
+        Question::Pool => POOL_BYTES_MAX,
     }
 }
 
 /// Calls peers over HTTP.
-pub struct HttpClient(Agent);
-
-impl Default for HttpClient {
-    fn default() -> Self {
-        Self::new()
-    }
+pub struct HttpClient {
+    agent: Agent,
+    prefix: AddressPrefix,
 }
 
 impl HttpClient {
-    /// A client; it holds no connection between calls.
-    pub fn new() -> Self {
+    /// A client on the network with this prefix; it holds no connection between calls.
+    pub fn new(prefix: AddressPrefix) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
@@ -206,15 +170,18 @@ impl HttpClient {
             .timeout_resolve(Some(CONNECT_MAX))
             .timeout_connect(Some(CONNECT_MAX))
             .timeout_recv_response(Some(FIRST_BYTE_MAX));
-        Self(config.build().new_agent())
+        Self { agent: config.build().new_agent(), prefix }
     }
 
-    fn send(&self, url: &str, call: &Call) -> Result<http::Response<Body>, ureq::Error> {
-        let limit = Some(call.duration_max());
-        match call.body() {
-            None => self.0.get(url).config().timeout_global(limit).build().call(),
+    fn send(
+        &self,
+        (url, body): (&str, Option<String>),
+        limit: Duration,
+    ) -> Result<http::Response<Body>, ureq::Error> {
+        match body {
+            None => self.agent.get(url).config().timeout_global(Some(limit)).build().call(),
             Some(text) => {
-                let request = self.0.post(url).config().timeout_global(limit).build();
+                let request = self.agent.post(url).config().timeout_global(Some(limit)).build();
                 request.content_type("application/json").send(text)
             }
         }
@@ -222,10 +189,18 @@ impl HttpClient {
 }
 
 impl PeerClient for HttpClient {
-    fn call(&self, peer: &PeerAddress, call: &Call) -> Result<Reply, CallError> {
-        let url = format!("http://{peer}{}", call.path());
-        let (max, error) = (call.bytes_max(), |error| call_error(error, call.bytes_max()));
-        let mut response = self.send(&url, call).map_err(error)?;
+    fn call(
+        &self,
+        peer: &PeerAddress,
+        question: &Question,
+        pace: Pace,
+    ) -> Result<Reply, CallError> {
+        let HttpForm { path, body } = question.http(self.prefix);
+        let url = format!("http://{peer}{path}");
+        let max = bytes_max(question);
+        let error = |error| call_error(error, max);
+        let limit = duration_max(question, pace);
+        let mut response = self.send((&url, body), limit).map_err(error)?;
         let status = response.status().as_u16();
         // One more than may come, or an answer of exactly the limit would count as too long.
         let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);

@@ -2,16 +2,16 @@
 
 use super::answer;
 use super::book::Source;
-use super::client::Call;
+use super::client::Pace;
 use super::driver::TICK;
 use super::exchange::Met;
 use super::place::{check_added, may_call_back};
 use super::table::{CALLS_MAX, Candidate, SUSPECT_CALLS_MAX};
 use super::{Network, lock, times};
-use crate::node::NodeHandle;
 use crate::node::ports::{PeerControl, PeerError, PeerInfo, PeerState, Resolved, SyncStatus};
-use crate::primitives::{Amount, Height, PeerAddress, PeerId, PublicKey, UnixTime, Work};
-use crate::wire::{Handshake, PEER_VERSION, Reach};
+use crate::node::{NodeHandle, View};
+use crate::primitives::{Amount, Height, PeerAddress, PeerId, UnixTime, Work};
+use crate::wire::{Announcement, Handshake, PEER_VERSION, Question, Reach};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -42,9 +42,12 @@ impl PeerControl for Network {
             return Err(PeerError::TooMany { max: super::PEERS_MAX });
         }
         let id = PeerId::from(address.clone());
-        let Some(ours) = self.node().map(|node| self.handshake(&node)) else { return Ok(None) };
-        let call = Call::Handshake { text: ours.to_json(), quick: true };
-        let met = self.met(&id, self.client.call(&address, &call));
+        let Some(node) = self.node() else { return Ok(None) };
+        // As it is before they meet: whoever is called may be quick to bring its chain.
+        let before = node.view();
+        let question = Question::Handshake(self.handshake(&node));
+        drop(node);
+        let met = self.met(&id, self.client.call(&address, &question, Pace::Quick));
         let Some(node) = self.node() else { return Ok(None) };
         let theirs = match met {
             Err(Met::Refused(error)) => return Err(error),
@@ -57,7 +60,8 @@ impl PeerControl for Network {
             self.table().add_alias(&twin, address.clone());
             return Ok(Some(format!("{address} is another address of the peer {twin}")));
         }
-        let warning = theirs.as_ref().and_then(|theirs| self.warning(&node, &address, theirs));
+        let warning =
+            theirs.as_ref().and_then(|theirs| self.warning((&node, &before), &address, theirs));
         let mut table = self.table();
         table.add_manual(&address);
         if let Some(theirs) = &theirs {
@@ -110,6 +114,14 @@ impl PeerControl for Network {
 
     fn addresses(&self, client: IpAddr) -> Vec<PeerAddress> {
         self.known_addresses(client)
+    }
+
+    fn announced(&self, mut news: Announcement, client: IpAddr) {
+        let from = news.from.take();
+        let sender = from.and_then(|reach| self.table().sender(&reach, client.to_canonical()));
+        if let Some(sender) = sender {
+            self.hear(&sender, news);
+        }
     }
 
     fn is_ahead(&self, from: Option<PeerAddress>) {
@@ -234,22 +246,21 @@ impl Network {
     /// What to warn of when joining a node whose chain will replace blocks that paid our wallet.
     fn warning(
         &self,
-        node: &NodeHandle,
+        (node, view): (&NodeHandle, &View),
         address: &PeerAddress,
         theirs: &Handshake,
     ) -> Option<String> {
-        let view = node.view();
         let tip = view.chain.tip().clone();
-        let wallet = view.wallet?;
+        view.wallet?;
         let known = view.chain.headers().get(&theirs.tip).is_some();
         if theirs.work <= tip.total_work || known || tip.height == Height::GENESIS {
             return None;
         }
         let locator = view.chain.headers().locator(&tip);
-        let answer = self.client.call(address, &Call::Headers { locator, quick: true });
+        let answer = self.client.call(address, &Question::Headers { locator }, Pace::Quick);
         let first = answer::headers(answer).ok()?.first()?.previous;
         let fork = view.chain.headers().get(&first)?.height;
-        let (received, whole) = received_above(node, &wallet, fork);
+        let (received, whole) = received_above(node, view, fork);
         if received == Amount::ZERO {
             return None;
         }
@@ -262,16 +273,16 @@ impl Network {
     }
 }
 
-/// What `wallet` received in the blocks of the best chain above `fork`, and whether all of them
+/// What the wallet received in the blocks of the best chain above `fork`, and whether all of them
 /// were looked at.
-fn received_above(node: &NodeHandle, wallet: &PublicKey, fork: Height) -> (Amount, bool) {
-    let view = node.view();
+fn received_above(node: &NodeHandle, view: &View, fork: Height) -> (Amount, bool) {
     let (mut sum, tip) = (Amount::ZERO, view.chain.height());
+    let Some(wallet) = view.wallet else { return (sum, true) };
     for height in (fork.0 + 1..=tip.0).take(LOSSES_DEPTH_MAX as usize) {
         let body = view.chain.block_at(Height(height)).and_then(|block| block.body);
         let Some(block) = body.and_then(|body| node.read_block(body).ok()) else { continue };
-        let mined = (block.coinbase.recipient == *wallet).then_some(block.coinbase.amount);
-        let transfers = block.transfers.iter().filter(|transfer| transfer.recipient == *wallet);
+        let mined = (block.coinbase.recipient == wallet).then_some(block.coinbase.amount);
+        let transfers = block.transfers.iter().filter(|transfer| transfer.recipient == wallet);
         let amounts = mined.into_iter().chain(transfers.map(|transfer| transfer.amount));
         sum = amounts.fold(sum, |sum, amount| sum.checked_add(amount).unwrap_or(sum));
     }

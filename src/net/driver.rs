@@ -88,8 +88,8 @@ impl Network {
             let seen = self.signal.seen();
             match self.next() {
                 Ok(job) => {
-                    if let Begun::Http { address, call } = self.begin(&job) {
-                        let answer = self.client.call(&address, &call);
+                    if let Begun::Http { address, question, pace } = self.begin(&job) {
+                        let answer = self.client.call(&address, &question, pace);
                         self.finish(job, answer);
                     }
                 }

@@ -8,14 +8,14 @@
 //! came of the call; no lock is held over a half's work with the owner, the disk or signatures.
 
 use super::answer::Answer;
-use super::client::{Call, CallError};
+use super::client::{CallError, Pace};
 use super::driver::TICK;
 use super::relay::Chore;
 use super::sync::{self, Scene};
-use super::table::{Outcome, Task};
+use super::table::Task;
 use super::{Network, lock, times};
 use crate::primitives::{PeerAddress, PeerId, Work};
-use crate::wire::transfer_to_json;
+use crate::wire::Question;
 use std::time::Duration;
 
 /// Something that is due.
@@ -40,7 +40,9 @@ pub enum Begun {
         /// Where.
         address: PeerAddress,
         /// What.
-        call: Call,
+        question: Question,
+        /// How soon it has to be answered.
+        pace: Pace,
     },
     /// Nothing is to be asked: the job is over.
     Over,
@@ -61,14 +63,22 @@ impl Network {
             None => {}
         }
         let view = node.view();
-        let mut sync = lock(&self.sync);
-        let mut table = self.table();
         let work = view.chain.tip().total_work;
-        let dial = table.dial(&mut lock(&self.book), times(&node));
-        let idle = match dial.map_or_else(|| table.next(now), Ok) {
+        let first = {
+            let mut table = self.table();
+            let dial = table.dial(&mut lock(&self.book), times(&node));
+            dial.map_or_else(|| table.next(now), Ok)
+        };
+        let idle = match first {
             Ok(task) => return Ok(Job(Kind::Peer(task, work))),
             Err(idle) => idle,
         };
+        let idle = match self.next_fetch(now) {
+            Ok(task) => return Ok(Job(Kind::Peer(task, work))),
+            Err(fetch_idle) => idle.min(fetch_idle),
+        };
+        let mut sync = lock(&self.sync);
+        let mut table = self.table();
         if let Some(task) = table.gossip(now) {
             return Ok(Job(Kind::Peer(task, work)));
         }
@@ -83,16 +93,18 @@ impl Network {
 
     /// Begins a job: what is to be asked, and of whom.
     pub fn begin(&self, job: &Job) -> Begun {
-        let (peer, call) = match &job.0 {
+        let (peer, asked) = match &job.0 {
             Kind::Save => {
                 self.save();
                 return Begun::Over;
             }
             Kind::Peer(task, _) => (task.peer(), self.begin_task(task)),
-            Kind::Sync(task) => (task.peer().clone(), Some(task.call())),
+            Kind::Sync(task) => (task.peer().clone(), Some((task.question(), Pace::Usual))),
         };
-        match (peer, call) {
-            (PeerId::At(address), Some(call)) => Begun::Http { address, call },
+        match (peer, asked) {
+            (PeerId::At(address), Some((question, pace))) => {
+                Begun::Http { address, question, pace }
+            }
             (PeerId::Link(_), Some(_)) => {
                 self.conclude(&job.0, Err(CallError::Unreachable("it has no address".to_owned())));
                 Begun::Over
@@ -118,25 +130,23 @@ impl Network {
         }
     }
 
-    /// What to ask for a task; `None` if it turns out to be done.
-    fn begin_task(&self, task: &Task) -> Option<Call> {
+    /// What to ask for a task; `None` once the network is stopped.
+    fn begin_task(&self, task: &Task) -> Option<(Question, Pace)> {
         let node = self.node()?;
-        let ours = |quick| Call::Handshake { text: self.handshake(&node).to_json(), quick };
         Some(match task {
-            Task::Exchange(_) => ours(false),
+            Task::Exchange(_) => (Question::Handshake(self.handshake(&node)), Pace::Usual),
             // A stranger has to answer as quickly as if a person waited: others wait for the place.
-            Task::CallBack(_) | Task::Dial(_) => ours(true),
-            Task::Block(_, block) => Call::Block(block.text.clone()),
-            Task::Transfer(_, id) => {
-                let view = node.view();
-                let Some(pending) = view.chain.pool().get(id) else {
-                    self.table().done(task, Outcome::Done, node.now().monotonic);
-                    return None;
-                };
-                Call::Transfer(transfer_to_json(pending.transfer(), self.prefix))
+            Task::CallBack(_) | Task::Dial(_) => {
+                (Question::Handshake(self.handshake(&node)), Pace::Quick)
             }
-            Task::Pull(_) => Call::Pool,
-            Task::Addresses(_) => Call::Addresses,
+            Task::Announce(_, news) => (Question::Announce(self.announcement(news)), Pace::Usual),
+            Task::Summary(_) => (Question::PoolSummary, Pace::Usual),
+            Task::Buckets(_, buckets) => {
+                (Question::PoolIds { buckets: buckets.clone() }, Pace::Usual)
+            }
+            Task::Transfers(_, ids) => (Question::Transfers { ids: ids.clone() }, Pace::Usual),
+            Task::Block(_, hash, form) => (form.question(*hash), Pace::Usual),
+            Task::Addresses(_) => (Question::Addresses, Pace::Usual),
         })
     }
 
@@ -144,11 +154,13 @@ impl Network {
         let outcome = match task {
             Task::Exchange(target) => return self.exchanged(target, told, answer),
             Task::CallBack(candidate) => return self.called_back(candidate, told, answer),
-            Task::Block(target, block) => self.block_sent(target, block, answer),
-            Task::Transfer(..) => super::relay::transfer_sent(answer),
             Task::Dial(address) => return self.dialled(address, told, answer),
-            Task::Pull(target) => self.pulled(target, answer),
             Task::Addresses(target) => self.addresses_came(target, answer),
+            Task::Announce(..) => super::relay::announced(answer),
+            Task::Summary(target) => self.summary_came(target, answer),
+            Task::Buckets(target, _) => self.ids_came(target, answer),
+            Task::Transfers(target, ids) => self.transfers_came(target, ids, answer),
+            Task::Block(target, hash, form) => self.block_came(target, (hash, form), answer),
         };
         if let Some(node) = self.node() {
             self.table().done(task, outcome, node.now().monotonic);

@@ -14,7 +14,8 @@
 //! | [`peer`], [`table`] | what is known, and what is due: no clock, no network, no threads |
 //! | [`exchange`] | handshakes |
 //! | [`gossip`] | what peers tell of others, and calling those |
-//! | [`relay`] | puts what was accepted into the outboxes |
+//! | [`relay`] | puts what was accepted into the outboxes, by name |
+//! | [`fetch`], [`incoming`] | gets what others have announced |
 //! | [`sync`] | headers first, then only the bodies that are missing |
 //! | [`compact`] | rebuilds blocks from what is here already |
 //! | [`wanted`] | which announced transfers are asked of whom |
@@ -40,7 +41,8 @@
 //! guests that hold no handle to the node while they wait: [`Network::stop`] takes the handle away,
 //! and whoever returns from a call finds nothing left to do.
 //!
-//! Locks: chores, then sync, then table, then book, each for as long as a decision takes.
+//! Locks: chores, sync, table, book, incoming, wanted, in this order and each for as long as a decision
+//! takes.
 
 mod answer;
 mod blame;
@@ -52,8 +54,10 @@ pub mod dice;
 mod driver;
 pub mod eviction;
 mod exchange;
+mod fetch;
 mod file;
 mod gossip;
+mod incoming;
 mod job;
 pub mod links;
 pub mod outbound;
@@ -70,9 +74,11 @@ use self::book::Book;
 use self::client::PeerClient;
 use self::driver::Signal;
 use self::file::PeersFile;
+use self::incoming::Incoming;
 use self::relay::Chores;
 use self::sync::Sync;
 use self::table::{Table, Times};
+use self::wanted::Wanted;
 use crate::node::ports::{ChainName, PeerError};
 use crate::node::{Event, NodeHandle};
 use crate::primitives::{AddressPrefix, PeerAddress};
@@ -131,6 +137,8 @@ pub struct Network {
     book: Mutex<Book>,
     sync: Mutex<Sync>,
     chores: Mutex<Chores>,
+    wanted: Mutex<Wanted>,
+    incoming: Mutex<Incoming>,
     /// Something in these has changed.
     signal: Signal,
     /// Held while the file is written, so that an older list never replaces a newer one.
@@ -187,6 +195,8 @@ impl Network {
             book: Mutex::new(book),
             sync: Mutex::default(),
             chores: Mutex::default(),
+            wanted: Mutex::default(),
+            incoming: Mutex::default(),
             signal: Signal::default(),
             file: Mutex::new(file),
             waits_end: AtomicBool::new(false),

@@ -2,7 +2,8 @@
 
 use crate::node::ports::{PeerInfo, PeerState};
 use crate::primitives::{BlockHash, Height, PeerAddress, PeerId, Txid, UnixTime, Work};
-use std::collections::VecDeque;
+use crate::wire::{ANNOUNCED_BLOCKS_MAX, ANNOUNCED_IDS_MAX, AnnouncedBlock};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ pub const OUTBOX_BLOCKS_MAX: usize = 8;
 /// peer finds it when it next looks into our pool.
 pub const OUTBOX_TRANSFERS_MAX: usize = 4_096;
 
+/// Transfers that a peer is remembered to have at most; of one that is forgotten it hears once more.
+const KNOWN_MAX: usize = 2_048;
+
 /// Other addresses of one peer that are remembered at most; more are compared by handshake again.
 const ALIASES_MAX: usize = 4;
 
@@ -21,17 +25,22 @@ const ALIASES_MAX: usize = 4;
 /// them before it counts as a peer. Honest ones are busy or out of reach now and then.
 const CLAIM_TRIES_MAX: u32 = 3;
 
-/// A block with the text that announces it, made once for all peers.
+/// A block that is news, with what is said of it, made once for all peers.
 #[derive(Debug)]
-pub struct Announcement {
-    /// The block.
-    pub hash: BlockHash,
-    /// Its height.
-    pub height: Height,
+pub struct BlockNews {
     /// The work of the branch that ends with it.
     pub work: Work,
-    /// The body of the request.
-    pub text: Arc<str>,
+    /// What is said of it.
+    pub said: AnnouncedBlock,
+}
+
+/// What one peer is told in one go.
+#[derive(Clone, Debug, Default)]
+pub struct News {
+    /// Blocks, the oldest first.
+    pub blocks: Vec<Arc<BlockNews>>,
+    /// Ids of transfers, the oldest first.
+    pub transfers: Vec<Txid>,
 }
 
 /// What a peer says of its best chain. Nothing of it is proven.
@@ -48,7 +57,7 @@ pub struct Claim {
 /// What waits for one peer, blocks before transfers.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    blocks: VecDeque<Arc<Announcement>>,
+    blocks: VecDeque<Arc<BlockNews>>,
     transfers: VecDeque<Txid>,
     /// Whether something has given way since the outbox was last empty.
     pub overflowed: bool,
@@ -56,19 +65,12 @@ pub struct Outbox {
 
 impl Outbox {
     /// Adds a block.
-    pub fn push_block(&mut self, block: Arc<Announcement>) {
+    pub fn push_block(&mut self, block: Arc<BlockNews>) {
         if self.blocks.len() >= OUTBOX_BLOCKS_MAX {
             self.blocks.pop_front();
             self.overflowed = true;
         }
         self.blocks.push_back(block);
-    }
-
-    /// Puts a block back that could not be sent just now; it gives way to newer ones.
-    pub fn put_back(&mut self, block: Arc<Announcement>) {
-        if self.blocks.len() < OUTBOX_BLOCKS_MAX {
-            self.blocks.push_front(block);
-        }
     }
 
     /// Adds a transfer.
@@ -80,14 +82,28 @@ impl Outbox {
         self.transfers.push_back(id);
     }
 
-    /// The next block to send.
-    pub fn pop_block(&mut self) -> Option<Arc<Announcement>> {
-        self.blocks.pop_front()
+    /// Puts back what could not be told just now; it gives way to what is newer.
+    pub fn put_back(&mut self, news: News) {
+        for block in news.blocks.into_iter().rev() {
+            if self.blocks.len() < OUTBOX_BLOCKS_MAX {
+                self.blocks.push_front(block);
+            }
+        }
+        for id in news.transfers.into_iter().rev() {
+            if self.transfers.len() < OUTBOX_TRANSFERS_MAX {
+                self.transfers.push_front(id);
+            }
+        }
     }
 
-    /// The next transfer to send.
-    pub fn pop_transfer(&mut self) -> Option<Txid> {
-        self.transfers.pop_front()
+    /// What is to be told next, all blocks and as many transfers as fit.
+    pub fn take(&mut self) -> News {
+        let ids = self.transfers.len().min(ANNOUNCED_IDS_MAX);
+        let blocks = self.blocks.len().min(ANNOUNCED_BLOCKS_MAX);
+        News {
+            blocks: self.blocks.drain(..blocks).collect(),
+            transfers: self.transfers.drain(..ids).collect(),
+        }
     }
 
     /// Whether a block waits.
@@ -104,6 +120,51 @@ impl Outbox {
     pub fn drop_blocks(&mut self) {
         self.blocks.clear();
     }
+}
+
+/// Transfers that a peer is known to have, as far as is remembered.
+#[derive(Debug, Default)]
+pub struct Known {
+    keys: BTreeSet<u64>,
+    order: VecDeque<u64>,
+}
+
+impl Known {
+    /// The peer has this transfer.
+    pub fn insert(&mut self, id: &Txid) {
+        let key = Self::key(id);
+        if self.keys.insert(key) {
+            self.order.push_back(key);
+        }
+        if self.order.len() > KNOWN_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.keys.remove(&oldest);
+        }
+    }
+
+    /// Whether the peer has this transfer for sure.
+    pub fn contains(&self, id: &Txid) -> bool {
+        self.keys.contains(&Self::key(id))
+    }
+
+    /// Two ids with the same key cost whoever makes them 2^32 tries, and one transfer that a peer
+    /// finds by comparing pools.
+    fn key(id: &Txid) -> u64 {
+        u64::from_be_bytes(*id.as_bytes().first_chunk().expect("an id has 32 bytes"))
+    }
+}
+
+/// What is to be looked at of a peer's open transactions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Pull {
+    /// Nothing just now.
+    #[default]
+    Not,
+    /// Its pool in short.
+    Summary,
+    /// What is in these buckets, which differ from ours.
+    Buckets(Vec<u8>),
 }
 
 /// What is known of one peer.
@@ -157,8 +218,10 @@ pub struct Peer {
     pub busy: bool,
     /// Before this nothing is sent: it was busy.
     pub not_before: Duration,
-    /// Whether its open transactions are to be looked at.
-    pub pull: bool,
+    /// What is to be looked at of its open transactions.
+    pub pull: Pull,
+    /// Transfers that it has for sure.
+    pub known: Known,
     /// What waits for it.
     pub outbox: Outbox,
 }
@@ -191,7 +254,8 @@ impl Peer {
             asked: None,
             busy: false,
             not_before: Duration::ZERO,
-            pull: false,
+            pull: Pull::Not,
+            known: Known::default(),
             outbox: Outbox::default(),
         }
     }
@@ -209,6 +273,11 @@ impl Peer {
     /// Whether this is the peer at `address`.
     pub fn is_at(&self, address: &PeerAddress) -> bool {
         self.id.address() == Some(address) || self.aliases.contains(address)
+    }
+
+    /// Where it is reached.
+    pub fn addresses(&self) -> impl Iterator<Item = &PeerAddress> {
+        self.id.address().into_iter().chain(&self.aliases)
     }
 
     /// Remembers another address of it.

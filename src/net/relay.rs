@@ -1,16 +1,16 @@
-//! Passing on: every transfer and block that was accepted goes, once, into the outbox of every peer
-//! that may lack it; and what has got lost on the way is found by looking into pools.
+//! Passing on: of every transfer and block that was accepted each peer that may lack it is told, once;
+//! it then asks for what it wants ([`super::fetch`]).
 
 use super::answer::{self, Answer, AskError};
-use super::blame::{Blame, blame};
-use super::client::CallError;
-use super::peer::{Announcement, Claim};
-use super::table::{Outcome, Target};
-use super::{Network, exchange_every};
+use super::peer::{BlockNews, News};
+use super::table::Outcome;
+use super::{Network, exchange_every, lock};
 use crate::chain::accept::TipChange;
-use crate::node::{Event, NodeError, NodeHandle, Origin};
-use crate::primitives::PeerId;
-use crate::wire::block_announcement_to_json;
+use crate::chain::headers::HeaderNode;
+use crate::node::{Event, NodeHandle, Origin};
+use crate::primitives::hash::sha256;
+use crate::primitives::{CompactBlock, PeerId};
+use crate::wire::{AnnouncedBlock, Announcement};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +70,7 @@ impl Network {
         let Some(node) = self.node() else { return };
         match event {
             Event::Transfer { transfer, origin } => {
+                lock(&self.wanted).arrived(&transfer.id(), node.now().monotonic);
                 self.table().relay_transfer(transfer.id(), came_from(origin));
             }
             Event::Tip { change, origin, .. } => self.pass_on_blocks(&node, change, origin),
@@ -81,22 +82,12 @@ impl Network {
     fn pass_on_blocks(&self, node: &NodeHandle, change: &TipChange, origin: &Origin) {
         let every = exchange_every(node);
         self.table().set_exchange_every(every);
+        change.connected.iter().for_each(|block| lock(&self.incoming).done(&block.hash));
         let skipped = change.connected.len().saturating_sub(BLOCKS_OF_A_CHANGE_MAX);
-        let view = node.view();
         for block in &change.connected[skipped..] {
             let lacking = self.table().lacks_block(block.total_work);
-            let Some(body) = view.chain.body_of(&block.hash).filter(|_| lacking) else { continue };
-            // The text in the block file is the canonical one.
-            let text = match node.reader().read(body) {
-                Ok(json) => block_announcement_to_json(&json, self.reach.as_ref()),
-                Err(error) => {
-                    log::error!("block {} cannot be passed on: {error}", block.hash);
-                    continue;
-                }
-            };
-            let (hash, height, work) = (block.hash, block.height, block.total_work);
-            let block = Arc::new(Announcement { hash, height, work, text: text.into() });
-            self.table().relay_block(&block, came_from(origin));
+            let Some(news) = self.news_of(node, block).filter(|_| lacking) else { continue };
+            self.table().relay_block(&Arc::new(news), came_from(origin));
         }
         // Pending again after a reorganization, or only now that its turn has come: whoever gave the
         // block may lack it as well.
@@ -106,56 +97,40 @@ impl Network {
         }
     }
 
-    /// 201: it has it. 200: it lacks what is before it and fetches that by itself. 409: it is old
-    /// there or invalid. In both, comparing tips tells who has to move.
-    pub(super) fn block_sent(
-        &self,
-        target: &Target,
-        block: &Announcement,
-        answer: Answer,
-    ) -> Outcome {
-        match answer::status(answer) {
-            Ok(201) => {
-                let Announcement { hash, height, work, .. } = *block;
-                self.table().has_block(&target.id, Claim { height, tip: hash, work });
-                Outcome::Done
+    /// What is said of a block; `None` if it is gone or cannot be read.
+    fn news_of(&self, node: &NodeHandle, block: &HeaderNode) -> Option<BlockNews> {
+        let body = node.view().chain.body_of(&block.hash)?;
+        match node.read_block(body) {
+            Ok(whole) => {
+                let digest = sha256(&[&self.seed.to_le_bytes(), block.hash.as_bytes()]);
+                let salt = u64::from_le_bytes(*digest.first_chunk().expect("32 bytes"));
+                let compact = CompactBlock::of(&whole, salt);
+                let said = AnnouncedBlock::new(compact, block.total_work, self.prefix);
+                Some(BlockNews { work: block.total_work, said })
             }
-            Ok(_) => Outcome::Compare,
-            Err(error) => failed(&error),
+            Err(error) => {
+                log::error!("block {} cannot be passed on: {error}", block.hash);
+                None
+            }
         }
     }
 
-    /// Takes over the open transactions that we lack.
-    pub(super) fn pulled(&self, target: &Target, answer: Answer) -> Outcome {
-        let transfers = match answer::pool(answer, self.prefix) {
-            Ok(transfers) => transfers,
-            // A pool too large to look at heals by relay and by blocks.
-            Err(AskError::Call(CallError::TooLong(_))) => return Outcome::Done,
-            Err(error) => return failed(&error),
-        };
-        for transfer in transfers {
-            let Some(node) = self.node() else { return Outcome::Done };
-            if node.view().chain.pool().get(&transfer.id()).is_some() {
-                continue;
-            }
-            match node.submit_transfer(transfer, Origin::Peer(target.id.clone())) {
-                Err(error) if blame(&error) == Blame::Lie => {
-                    self.accuse(&target.id, &error);
-                    return Outcome::Done;
-                }
-                Err(NodeError::Busy | NodeError::Stopping) => return Outcome::Done,
-                Ok(_) | Err(_) => {}
-            }
+    /// What is told over HTTP, to a peer that does not know who calls.
+    pub(super) fn announcement(&self, news: &News) -> Announcement {
+        Announcement {
+            from: self.reach.clone(),
+            blocks: news.blocks.iter().map(|block| block.said.clone()).collect(),
+            transactions: news.transfers.clone(),
         }
-        Outcome::Done
     }
 }
 
-/// Whatever a peer answers to a transfer, it has seen it: most likely it knew it before.
-pub(super) fn transfer_sent(answer: Answer) -> Outcome {
+/// What was told has arrived, or not.
+pub(super) fn announced(answer: Answer) -> Outcome {
     answer::status(answer).map_or_else(|error| failed(&error), |_| Outcome::Done)
 }
 
+/// What a question without a usable answer says of the peer.
 pub(super) fn failed(error: &AskError) -> Outcome {
     match error {
         AskError::Busy(_) => Outcome::Busy,

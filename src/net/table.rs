@@ -16,10 +16,10 @@ mod task;
 pub use self::task::{Candidate, Outcome, Target, Task};
 
 use super::outbound::{BACKOFF_MAX, BACKOFF_MIN, backoff};
-use super::peer::{Announcement, Claim, Peer};
+use super::peer::{BlockNews, Claim, Peer, Pull};
 use crate::node::ports::{PeerInfo, PeerState};
 use crate::primitives::{PeerAddress, PeerId, Txid, UnixTime};
-use crate::wire::Handshake;
+use crate::wire::{BUCKETS_MAX, Handshake};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -184,15 +184,17 @@ impl Table {
             return Err(BACKOFF_MIN);
         }
         let task = self
-            .pick(|peer| peer.outbox.has_blocks() && can_send(peer, now), Self::block)
+            .pick(|peer| peer.outbox.has_blocks() && can_send(peer, now), Self::announce)
             .or_else(|| self.suspect(now))
             .or_else(|| self.pick(|peer| peer.is_connected() && peer.due <= now, Self::exchange))
-            .or_else(|| self.pick(|p| p.outbox.has_transfers() && can_send(p, now), Self::transfer))
-            .or_else(|| self.pick(|peer| peer.pull && can_send(peer, now), Self::pull));
+            .or_else(|| self.pick(|p| p.outbox.has_transfers() && can_send(p, now), Self::announce))
+            .or_else(|| self.pick(|p| p.pull != Pull::Not && can_send(p, now), Self::pull));
         task.ok_or_else(|| {
             let due = self.peers().filter(|peer| !peer.busy).map(|peer| {
                 let waits = peer.is_connected()
-                    && (peer.pull || peer.outbox.has_blocks() || peer.outbox.has_transfers());
+                    && (peer.pull != Pull::Not
+                        || peer.outbox.has_blocks()
+                        || peer.outbox.has_transfers());
                 if waits { peer.not_before.min(peer.due) } else { peer.due }
             });
             due.filter(|due| *due > now).min().map_or(BACKOFF_MIN, |due| due - now)
@@ -224,23 +226,49 @@ impl Table {
         Some(task)
     }
 
-    fn block(peer: &mut Peer, target: Target) -> Option<Task> {
-        peer.outbox.pop_block().map(|block| Task::Block(target, block))
+    /// Takes a call to a connected peer for something that is not of the table's own making; `None` if
+    /// that cannot be just now.
+    pub fn reserve(&mut self, id: &PeerId, now: Duration) -> Option<Target> {
+        if !self.is_free(id, now) {
+            return None;
+        }
+        let peer = self.find_mut(id)?;
+        peer.busy = true;
+        let target = Target { id: peer.id.clone(), serial: peer.serial, suspect: false };
+        self.calls += 1;
+        Some(target)
     }
 
-    fn transfer(peer: &mut Peer, target: Target) -> Option<Task> {
-        peer.outbox.pop_transfer().map(|id| Task::Transfer(target, id))
+    /// Whether a call to this peer may be made now.
+    pub fn is_free(&self, id: &PeerId, now: Duration) -> bool {
+        let is_idle = |peer: &Peer| !peer.busy && can_send(peer, now);
+        self.calls < CALLS_MAX && self.find(id).is_some_and(is_idle)
     }
 
     #[allow(clippy::unnecessary_wraps)] // One shape for all that `pick` takes.
+    fn announce(peer: &mut Peer, target: Target) -> Option<Task> {
+        let news = peer.outbox.take();
+        news.transfers.iter().for_each(|id| peer.known.insert(id));
+        Some(Task::Announce(target, news))
+    }
+
+    #[allow(clippy::unnecessary_wraps)]
     fn exchange(_: &mut Peer, target: Target) -> Option<Task> {
         Some(Task::Exchange(target))
     }
 
     #[allow(clippy::unnecessary_wraps)]
     fn pull(peer: &mut Peer, target: Target) -> Option<Task> {
-        peer.pull = false;
-        Some(Task::Pull(target))
+        match std::mem::take(&mut peer.pull) {
+            Pull::Buckets(mut buckets) => {
+                let rest = buckets.split_off(buckets.len().min(BUCKETS_MAX));
+                if !rest.is_empty() {
+                    peer.pull = Pull::Buckets(rest);
+                }
+                Some(Task::Buckets(target, buckets))
+            }
+            Pull::Not | Pull::Summary => Some(Task::Summary(target)),
+        }
     }
 
     /// A call to someone who may not answer, within their share of the calls: peers and strangers
@@ -318,29 +346,15 @@ impl Table {
 
     /// A task other than a handshake has ended.
     pub fn done(&mut self, task: &Task, outcome: Outcome, now: Duration) {
-        let (Task::Exchange(target)
-        | Task::Block(target, _)
-        | Task::Transfer(target, _)
-        | Task::Addresses(target)
-        | Task::Pull(target)) = task
-        else {
-            return;
-        };
+        let Some(target) = task.target() else { return };
         self.release(target);
         let Some(peer) = self.target(target) else { return };
         match outcome {
             Outcome::Done => {}
-            Outcome::Compare => ask_soon(peer, now),
             Outcome::Busy => {
                 peer.not_before = now + BUSY_PAUSE;
-                match task {
-                    Task::Block(_, block) => peer.outbox.put_back(block.clone()),
-                    Task::Transfer(_, id) => peer.outbox.push_transfer(*id),
-                    Task::Exchange(_)
-                    | Task::Pull(_)
-                    | Task::CallBack(_)
-                    | Task::Addresses(_)
-                    | Task::Dial(_) => {}
+                if let Task::Announce(_, news) = task {
+                    peer.outbox.put_back(news.clone());
                 }
             }
             Outcome::Failed(reason) => return self.fail(&target.id, reason, now),
@@ -388,14 +402,15 @@ impl Table {
     pub fn relay_transfer(&mut self, id: Txid, from: Option<&PeerId>) {
         for peer in self.peers.values_mut() {
             let came_from = from.is_some_and(|from| peer.is(from));
-            if !came_from && peer.state != PeerState::Refused {
+            let lacks = !came_from && !peer.known.contains(&id);
+            if lacks && peer.state != PeerState::Refused {
                 peer.outbox.push_transfer(id);
             }
         }
     }
 
     /// Puts a block into the outbox of every peer that may lack it.
-    pub fn relay_block(&mut self, block: &Arc<Announcement>, from: Option<&PeerId>) {
+    pub fn relay_block(&mut self, block: &Arc<BlockNews>, from: Option<&PeerId>) {
         for peer in self.peers.values_mut() {
             let came_from = from.is_some_and(|from| peer.is(from));
             let has_better = peer.claim.is_some_and(|claim| claim.work >= block.work);
@@ -411,7 +426,7 @@ impl Table {
         let mut connected: Vec<_> = connected.collect();
         let count = connected.len();
         if let Some(peer) = turn.checked_rem(count).and_then(|at| connected.get_mut(at)) {
-            peer.pull = true;
+            peer.pull = Pull::Summary;
         }
     }
 
@@ -484,7 +499,7 @@ fn meet(peer: &mut Peer, theirs: &Handshake, times: Times) {
 /// The last exchange with a peer went well.
 fn welcome(peer: &mut Peer) {
     if !peer.is_connected() {
-        peer.pull = true;
+        peer.pull = Pull::Summary;
     }
     (peer.state, peer.reason) = (PeerState::Connected, String::new());
     (peer.failures, peer.failing_since) = (0, None);

@@ -22,6 +22,8 @@ use crate::storage::{BlockReader, StoreError};
 use crate::wire::SendRequest;
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
+use rayon::prelude::*;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -205,6 +207,39 @@ impl NodeHandle {
         view.chain.pool().precheck(&transfer, transfer.id(), context)?;
         let transfer = check_transfer(transfer, &self.shared.chain_id)?;
         self.ask(|reply| Command::Transfer { transfer, origin, reply })
+    }
+
+    /// Judges transfers, each as [`Self::submit_transfer`] does, and hands them to the owner all at
+    /// once, so that they share its turns and flushes; returns what became of each.
+    pub fn submit_transfers(
+        &self,
+        transfers: Vec<Transfer>,
+        origin: &Origin,
+    ) -> Vec<Result<TransferOutcome, NodeError>> {
+        // Whether one that follows another of them fits the pool only the owner can tell.
+        let mut senders = HashSet::new();
+        let view = self.view();
+        let fits = |transfer: Transfer| {
+            if senders.insert(transfer.sender) {
+                let context = view.chain.pool_context(self.now().monotonic);
+                view.chain.pool().precheck(&transfer, transfer.id(), context)?;
+            }
+            Ok(transfer)
+        };
+        let fitting: Vec<Result<_, NodeError>> = transfers.into_iter().map(fits).collect();
+        let check = |fitting: Result<Transfer, NodeError>| {
+            let transfer = fitting?;
+            check_transfer_form(&transfer)?;
+            Ok(check_transfer(transfer, &self.shared.chain_id)?)
+        };
+        let judged: Vec<Result<_, NodeError>> =
+            self.shared.verify.install(|| fitting.into_par_iter().map(check).collect());
+        let send = |transfer| {
+            let origin = origin.clone();
+            self.send_command(|reply| Command::Transfer { transfer, origin, reply })
+        };
+        let sent: Vec<_> = judged.into_iter().map(|judged| judged.and_then(send)).collect();
+        sent.into_iter().map(|sent| sent.and_then(|answer| self.wait(&answer))).collect()
     }
 
     /// Pays from the wallet: the owner picks the nonce and signs, so two payments never collide.

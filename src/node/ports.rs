@@ -3,7 +3,7 @@
 
 use crate::primitives::text::ShortText;
 use crate::primitives::{BlockHash, Height, PeerAddress, UnixTime, Work};
-use crate::wire::Handshake;
+use crate::wire::{Announcement, Handshake};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -286,6 +286,10 @@ pub trait PeerControl: Send + Sync {
 
     /// Some nodes that a node asking from `client` may call, for it to find more peers.
     fn addresses(&self, client: IpAddr) -> Vec<PeerAddress>;
+
+    /// Hears what is new at a node that calls from `client`. Who that is must be one of the peers: from
+    /// others nothing is fetched, and they are called back when they shake hands.
+    fn announced(&self, news: Announcement, client: IpAddr);
 
     /// Tells that `from` has a block whose parent is unknown here; it is asked in the background.
     fn is_ahead(&self, from: Option<PeerAddress>);

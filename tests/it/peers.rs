@@ -7,7 +7,9 @@ use farthing::consensus::params::ChainParams;
 use farthing::primitives::amount::COIN;
 use farthing::primitives::{Amount, Block, UnixTime};
 use farthing::testkit::{TestChain, TestKey};
-use farthing::wire::{Handshake, PEER_VERSION, Reach, block_to_json, headers_to_json};
+use farthing::wire::{
+    Announcement, Handshake, PEER_VERSION, PoolSummary, Reach, block_to_json, headers_to_json,
+};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -301,15 +303,18 @@ fn nonsense_from_a_peer_changes_nothing() {
 fn each_transfer_and_block_is_told_to_a_peer_once() {
     let node = Node::dev();
     node.create_wallet();
-    let heard: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+    let heard: Arc<Mutex<Vec<Announcement>>> = Arc::default();
     let hears = heard.clone();
     let (chain, _) = chain_of(0);
     let peer = made_up(move |port, path, body| {
-        if path.starts_with("/broadcast") {
-            hears.lock().unwrap().push((path.to_owned(), body.to_owned()));
-            return Some((201, r#"{"message":"thanks"}"#.to_owned()));
+        if path == "/announce" {
+            hears.lock().unwrap().push(Announcement::from_json(body, DEV).unwrap());
         }
-        let answer = if path == "/handshake" { greeting(&chain, port) } else { "[]".to_owned() };
+        let answer = match path {
+            "/handshake" => greeting(&chain, port),
+            "/transactions/summary" => PoolSummary::new([0; 256]).to_json(),
+            _ => "[]".to_owned(),
+        };
         Some((200, answer))
     });
     add(&node, &peer).expect(201);
@@ -317,16 +322,22 @@ fn each_transfer_and_block_is_told_to_a_peer_once() {
     let first = node.mine();
     let sent = node.send(&address(&TestKey::new(1)), json!(1));
     let second = node.mine();
-    let told = |what: &str, id: &Value| {
-        let id = id.as_str().expect("an id");
-        let heard = heard.lock().unwrap();
-        heard.iter().filter(|(path, body)| path == what && body.contains(id)).count()
+    let told = |find: &dyn Fn(&Announcement) -> bool| {
+        heard.lock().unwrap().iter().filter(|news| find(news)).count()
     };
-    for block in [&first, &second] {
-        let own = format!(r#""hash":{}"#, block["hash"]);
-        wait_until("a block", || told("/broadcast-block", &json!(own)) > 0);
-        assert_eq!(told("/broadcast-block", &json!(own)), 1);
+    for mined in [&first, &second] {
+        let is_told = |news: &Announcement| {
+            news.blocks
+                .iter()
+                .any(|block| json!(block.header().hash().to_string()) == mined["hash"])
+        };
+        wait_until("a block", || told(&is_told) > 0);
+        assert_eq!(told(&is_told), 1);
     }
-    wait_until("a transfer", || told("/broadcast-transaction", &sent["transaction"]["id"]) > 0);
-    assert_eq!(told("/broadcast-transaction", &sent["transaction"]["id"]), 1);
+    let is_told = |news: &Announcement| {
+        let mut ids = news.transactions.iter();
+        ids.any(|id| json!(id.to_string()) == sent["transaction"]["id"])
+    };
+    wait_until("a transfer", || told(&is_told) > 0);
+    assert_eq!(told(&is_told), 1);
 }

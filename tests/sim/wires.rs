@@ -5,9 +5,10 @@ use crate::clock::SECOND;
 use crate::world::{What, World};
 use farthing::http::routes::Match;
 use farthing::http::{Body, Cancelled, Headers, Method, ROUTES, Request, Table};
-use farthing::net::client::{Call, CallError, PeerClient, Reply};
+use farthing::net::client::{CallError, Pace, PeerClient, Reply, duration_max};
 use farthing::net::{Begun, Job};
-use farthing::primitives::PeerAddress;
+use farthing::primitives::{AddressPrefix, PeerAddress};
+use farthing::wire::{HttpForm, Question};
 use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
@@ -24,10 +25,10 @@ pub struct Form {
 }
 
 impl Form {
-    fn of(call: &Call) -> Self {
-        let body = call.body().unwrap_or_default().to_owned();
-        let method = if call.body().is_some() { Method::Post } else { Method::Get };
-        Self { method, target: call.path(), body }
+    fn of(question: &Question) -> Self {
+        let HttpForm { path, body } = question.http(AddressPrefix::Custom);
+        let method = if body.is_some() { Method::Post } else { Method::Get };
+        Self { method, target: path, body: body.unwrap_or_default() }
     }
 }
 
@@ -37,14 +38,13 @@ pub struct Open {
     from: usize,
     incarnation: u64,
     job: Job,
-    call: Call,
 }
 
 /// Nobody calls by it: all calls are jobs.
 pub struct NoClient;
 
 impl PeerClient for NoClient {
-    fn call(&self, _: &PeerAddress, _: &Call) -> Result<Reply, CallError> {
+    fn call(&self, _: &PeerAddress, _: &Question, _: Pace) -> Result<Reply, CallError> {
         Err(CallError::Unreachable("no calls but by jobs".to_owned()))
     }
 }
@@ -64,8 +64,8 @@ impl World {
             let network = run.network.clone();
             match network.next() {
                 Ok(job) => {
-                    if let Begun::Http { address, call } = network.begin(&job) {
-                        self.dispatch(index, job, (&address, call));
+                    if let Begun::Http { address, question, pace } = network.begin(&job) {
+                        self.dispatch(index, job, (&address, &question, pace));
                     }
                 }
                 Err(wait) => return self.wake_in(index, wait),
@@ -94,15 +94,20 @@ impl World {
         }
     }
 
-    fn dispatch(&mut self, from: usize, job: Job, (address, call): (&PeerAddress, Call)) {
+    fn dispatch(
+        &mut self,
+        from: usize,
+        job: Job,
+        (address, question, pace): (&PeerAddress, &Question, Pace),
+    ) {
         self.calls_made += 1;
         let id = self.calls_made;
         self.tally.calls += 1;
-        let limit = u64::try_from(call.duration_max().as_micros()).expect("seconds");
+        let limit = u64::try_from(duration_max(question, pace).as_micros()).expect("seconds");
         let incarnation = self.nodes[from].incarnation;
         let to = self.place_of(address);
-        let open = Open { from, incarnation, job, call };
-        let form = Form::of(&open.call);
+        let open = Open { from, incarnation, job };
+        let form = Form::of(question);
         self.note(20 + id, || format!("node {from} calls {address}: {} (call {id})", shown(&form)));
         self.open.insert(id, open);
         self.after(limit, What::Expire(id));

@@ -8,7 +8,7 @@ use crate::http::message::Request;
 use crate::node::{NodeError, Origin};
 use crate::primitives::PeerAddress;
 use crate::primitives::peer_address::Host;
-use crate::wire::{BlockAnnouncement, Done, Handshake, Reach, addresses_to_json};
+use crate::wire::{Announcement, BlockAnnouncement, Done, Handshake, Reach, addresses_to_json};
 use std::net::IpAddr;
 
 /// `POST /handshake`: answers a node that introduces itself.
@@ -27,6 +27,17 @@ pub fn handshake(api: &Api, request: &Request) -> Answer {
 /// None.
 pub fn addresses(api: &Api, request: &Request) -> Answer {
     Ok(json_text(200, addresses_to_json(&api.peers.addresses(request.client.ip()))))
+}
+
+/// `POST /announce`: hears of new blocks and transactions. What is wanted of them is fetched from whoever
+/// tells.
+///
+/// # Errors
+/// Another shape.
+pub fn announce(api: &Api, request: &Request) -> Answer {
+    let news = Announcement::from_json(body(request, "an announcement object")?, api.prefix())?;
+    api.peers.announced(news, request.client.ip());
+    Ok(json(200, &Done { message: "The announcement was heard.".to_owned() }))
 }
 
 /// `POST /broadcast-block`: takes a block. One that is ahead of ours is answered 200, and its chain is

@@ -27,12 +27,12 @@ use self::download::Order;
 use self::headers::{Headers, HeadersAsked, HeadersGiven};
 use self::progress::{Progress, seconds_for};
 use self::withheld::Withheld;
-use super::client::Call;
 use super::table::Table;
 use crate::chain::Chain;
 use crate::chain::headers::HeaderNode;
 use crate::consensus::check::CheckedBlock;
 use crate::primitives::{BlockHash, PeerId};
+use crate::wire::Question;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,10 +92,10 @@ impl Task {
     }
 
     /// For what.
-    pub fn call(&self) -> Call {
+    pub fn question(&self) -> Question {
         match self {
-            Self::Headers(asked) => Call::Headers { locator: asked.locator.clone(), quick: false },
-            Self::Bodies(_, order) => Call::Blocks(order.hashes.clone()),
+            Self::Headers(asked) => Question::Headers { locator: asked.locator.clone() },
+            Self::Bodies(_, order) => Question::Blocks { hashes: order.hashes.clone() },
         }
     }
 }

@@ -5,8 +5,8 @@
 //! growing pauses, after all others, and nobody counts on what it says.
 
 use super::{BUSY_PAUSE, Table, welcome};
-use crate::net::peer::{Claim, Peer};
-use crate::primitives::{PeerId, Work};
+use crate::net::peer::{Claim, Peer, Pull};
+use crate::primitives::{PeerId, Txid, Work};
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -20,6 +20,20 @@ impl Table {
             && peer.claim.is_some_and(|known| known.work < claim.work)
         {
             peer.claim = Some(claim);
+        }
+    }
+
+    /// A peer has these transfers.
+    pub fn has_transfers(&mut self, id: &PeerId, ids: &[Txid]) {
+        if let Some(peer) = self.find_mut(id) {
+            ids.iter().for_each(|id| peer.known.insert(id));
+        }
+    }
+
+    /// These buckets of a peer's pool differ from ours.
+    pub fn look_into(&mut self, id: &PeerId, buckets: Vec<u8>) {
+        if let Some(peer) = self.find_mut(id).filter(|_| !buckets.is_empty()) {
+            peer.pull = Pull::Buckets(buckets);
         }
     }
 

@@ -7,8 +7,10 @@ use super::{
 use crate::net::outbound::backoff;
 use crate::net::peer::Peer;
 use crate::node::ports::PeerState;
+use crate::primitives::peer_address::Host;
 use crate::primitives::{PeerAddress, PeerId, UnixTime};
-use crate::wire::{Handshake, PeerRecord};
+use crate::wire::{Handshake, PeerRecord, Reach};
+use std::net::IpAddr;
 use std::time::Duration;
 
 impl Table {
@@ -87,6 +89,22 @@ impl Table {
         if is_source && !away && !waits && has_place && self.has_learned_room(now) {
             self.candidates.push_back(candidate);
         }
+    }
+
+    /// The peer that says it can be reached at `reach`, if its words fit the address it calls from: or
+    /// anyone could speak in its name.
+    pub fn sender(&self, reach: &Reach, client: IpAddr) -> Option<PeerId> {
+        let is_client = |address: &PeerAddress| match address.host() {
+            Host::Ip(ip) => *ip == client,
+            Host::Name(name) => **name == *"localhost" && client.is_loopback(),
+        };
+        let is_meant = |address: &PeerAddress| match reach {
+            Reach::Node(named) => address == named,
+            Reach::Port(port) => address.port() == *port,
+        };
+        let is_it = |address: &PeerAddress| is_meant(address) && is_client(address);
+        let sender = self.peers().find(|peer| peer.addresses().any(is_it));
+        sender.map(|peer| peer.id.clone())
     }
 
     pub(super) fn has_learned_room(&self, now: Duration) -> bool {

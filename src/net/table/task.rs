@@ -1,9 +1,9 @@
 //! What the table hands out, and what comes of it.
 
-use crate::net::peer::Announcement;
-use crate::primitives::{PeerAddress, PeerId, Txid};
+use crate::net::incoming::Form;
+use crate::net::peer::News;
+use crate::primitives::{BlockHash, PeerAddress, PeerId, Txid};
 use std::net::IpAddr;
-use std::sync::Arc;
 
 /// A node that wants to become a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,29 +32,49 @@ pub enum Task {
     Exchange(Target),
     /// See whether the candidate is where it says.
     CallBack(Candidate),
-    /// Send a block.
-    Block(Target, Arc<Announcement>),
-    /// Send a transfer, if it is still pending.
-    Transfer(Target, Txid),
-    /// Look at the open transactions.
-    Pull(Target),
     /// Ask which other nodes it knows.
     Addresses(Target),
     /// See whether a node is where the book says.
     Dial(PeerAddress),
+    /// Tell what is new.
+    Announce(Target, News),
+    /// Look at its pool in short.
+    Summary(Target),
+    /// Look at what these buckets of its pool hold.
+    Buckets(Target, Vec<u8>),
+    /// Fetch transfers that it has announced.
+    Transfers(Target, Vec<Txid>),
+    /// Fetch a block that it has announced.
+    Block(Target, BlockHash, Form),
 }
 
 impl Task {
     /// Whom it is about.
     pub fn peer(&self) -> PeerId {
         match self {
-            Self::Exchange(target)
-            | Self::Block(target, _)
-            | Self::Transfer(target, _)
-            | Self::Pull(target)
-            | Self::Addresses(target) => target.id.clone(),
             Self::CallBack(candidate) => candidate.address.clone().into(),
             Self::Dial(address) => address.clone().into(),
+            Self::Exchange(target)
+            | Self::Addresses(target)
+            | Self::Announce(target, _)
+            | Self::Summary(target)
+            | Self::Buckets(target, _)
+            | Self::Transfers(target, _)
+            | Self::Block(target, ..) => target.id.clone(),
+        }
+    }
+
+    /// The peer as it was when this was handed out; `None` for a stranger.
+    pub const fn target(&self) -> Option<&Target> {
+        match self {
+            Self::CallBack(_) | Self::Dial(_) => None,
+            Self::Exchange(target)
+            | Self::Addresses(target)
+            | Self::Announce(target, _)
+            | Self::Summary(target)
+            | Self::Buckets(target, _)
+            | Self::Transfers(target, _)
+            | Self::Block(target, ..) => Some(target),
         }
     }
 }
@@ -64,8 +84,6 @@ impl Task {
 pub enum Outcome {
     /// It was answered.
     Done,
-    /// It was answered, and tips should be compared.
-    Compare,
     /// The peer is busy.
     Busy,
     /// The peer did not answer, or with nonsense.

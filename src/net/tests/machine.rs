@@ -9,7 +9,7 @@ use crate::node::{Event, Inline, Machine, Opening as NodeOpening, open_on};
 struct NoClient;
 
 impl PeerClient for NoClient {
-    fn call(&self, _: &PeerAddress, _: &Call) -> Result<Reply, CallError> {
+    fn call(&self, _: &PeerAddress, _: &Question, _: Pace) -> Result<Reply, CallError> {
         Err(CallError::TimedOut)
     }
 }
@@ -67,8 +67,8 @@ impl Town {
             }
             match node.network.next() {
                 Ok(job) => {
-                    if let Begun::Http { address, call } = node.network.begin(&job) {
-                        let answer = self.call(index, &address, &call);
+                    if let Begun::Http { address, question, .. } = node.network.begin(&job) {
+                        let answer = self.call(index, &address, &question);
                         self.nodes[index].network.finish(job, answer);
                     }
                     return;
@@ -80,7 +80,7 @@ impl Town {
         self.millis.fetch_add(wait, Ordering::SeqCst);
     }
 
-    fn call(&mut self, from: usize, to: &PeerAddress, call: &Call) -> Result<Reply, CallError> {
+    fn call(&mut self, from: usize, to: &PeerAddress, call: &Question) -> Result<Reply, CallError> {
         let millis = self.millis.load(Ordering::SeqCst);
         self.trace.push((millis, from, to.to_string(), path(call)));
         let index = usize::from(to.port() - BASE - 1);

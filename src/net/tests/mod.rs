@@ -7,19 +7,18 @@ mod relay;
 mod sync;
 mod table;
 
-use super::client::{Call, CallError, PeerClient, Reply};
+use super::client::{CallError, Pace, PeerClient, Reply};
 use super::{Network, Opening};
 use crate::chain::accept::Now;
 use crate::consensus::params::ChainParams;
 use crate::node::ports::{PeerControl, PeerState};
-use crate::node::{NodeHandle, Opened, Origin, open};
+use crate::node::{NodeHandle, Opened, Origin, answers, open};
 use crate::primitives::{Block, BlockHash, Height, PeerAddress, PublicKey, Tag, UnixTime};
 use crate::runtime::Spawner;
 use crate::storage::lock::ProcessLock;
 use crate::testkit::{TestKey, solve};
 use crate::wire::{
-    BlockAnnouncement, Failure, Handshake, Reach, addresses_to_json, block_to_json,
-    headers_to_json, to_json, transfer_from_json, transfer_to_json,
+    Failure, Question, Reach, addresses_to_json, block_to_json, headers_to_json, to_json,
 };
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,7 +58,7 @@ pub(super) enum Server {
 }
 
 /// What a liar answers; `None` for the truth.
-pub(super) type Lie = Arc<dyn Fn(&Call) -> Option<Reply> + Send + Sync>;
+pub(super) type Lie = Arc<dyn Fn(&Question) -> Option<Reply> + Send + Sync>;
 
 /// The network, and the time in it.
 pub(super) struct World {
@@ -140,7 +139,7 @@ struct FakeClient {
 }
 
 impl PeerClient for FakeClient {
-    fn call(&self, peer: &PeerAddress, call: &Call) -> Result<Reply, CallError> {
+    fn call(&self, peer: &PeerAddress, call: &Question, _: Pace) -> Result<Reply, CallError> {
         let unreachable = || CallError::Unreachable("nobody is there".to_owned());
         let name = path(call);
         self.world.calls.lock().unwrap().push((self.port, peer.to_string(), name));
@@ -161,15 +160,12 @@ impl PeerClient for FakeClient {
     }
 }
 
-fn path(call: &Call) -> &'static str {
-    match call {
-        Call::Handshake { .. } => "handshake",
-        Call::Headers { .. } => "headers",
-        Call::Blocks(_) => "blocks",
-        Call::Pool => "pool",
-        Call::Addresses => "addresses",
-        Call::Block(_) => "block",
-        Call::Transfer(_) => "transfer",
+/// What a question is called in counts: announcements by what they are mostly about.
+fn path(question: &Question) -> &'static str {
+    match question {
+        Question::Announce(news) if news.blocks.is_empty() => "transfer",
+        Question::Announce(_) => "block",
+        question => question.what(),
     }
 }
 
@@ -182,58 +178,22 @@ fn refusal(status: u16, code: &str, message: &dyn std::fmt::Display) -> Reply {
 }
 
 /// What the HTTP handlers do.
-fn answer(network: &Network, node: &NodeHandle, call: &Call) -> Reply {
-    let (view, prefix) = (node.view(), node.prefix());
-    match call {
-        Call::Handshake { text, .. } => {
-            match network.greet(&Handshake::from_json(text).unwrap(), LOCAL) {
-                Ok(ours) => reply(200, ours.to_json()),
-                Err(error) => refusal(409, error.code(), &error),
-            }
-        }
-        Call::Headers { locator, .. } => {
-            let headers = view.chain.headers();
-            let fork = headers.find_fork(locator).map_or(0, |node| node.height.0);
-            let above = (fork + 1..).map_while(|height| headers.at(Height(height)));
-            reply(200, headers_to_json(&above.take(2_000).map(|n| n.header).collect::<Vec<_>>()))
-        }
-        Call::Blocks(hashes) => {
-            let bodies = hashes.iter().filter_map(|hash| view.chain.body_of(hash));
-            let blocks: Vec<_> = bodies.map(|body| node.reader().read(body).unwrap()).collect();
-            reply(200, format!("[{}]", blocks.join(",")))
-        }
-        Call::Pool => {
-            let pool = view.chain.pool().iter();
-            let texts: Vec<_> = pool.map(|p| transfer_to_json(p.transfer(), prefix)).collect();
-            reply(200, format!("[{}]", texts.join(",")))
-        }
-        Call::Addresses => reply(200, addresses_to_json(&network.addresses(LOCAL))),
-        Call::Block(text) => take_block(network, node, text),
-        Call::Transfer(text) => {
-            let transfer = transfer_from_json(text, prefix).unwrap();
-            match node.submit_transfer(transfer, Origin::Anyone) {
-                Ok(_) => reply(201, "{}"),
-                Err(error) => refusal(500, error.code(), &error),
-            }
-        }
-    }
-}
-
-fn take_block(network: &Network, node: &NodeHandle, text: &str) -> Reply {
-    let BlockAnnouncement { block, from } =
-        BlockAnnouncement::from_json(text, node.prefix()).unwrap();
-    let from = from.and_then(|from| match from {
-        Reach::Node(node) => Some(node),
-        Reach::Port(port) => PeerAddress::from_ip(LOCAL, port),
-    });
-    let origin = from.clone().map_or(Origin::Anyone, |from| Origin::Peer(from.into()));
-    match node.submit_block(block, origin) {
-        Ok(_) => reply(201, "{}"),
-        Err(error) if error.code() == "unknown-parent" => {
-            network.is_ahead(from);
+fn answer(network: &Network, node: &NodeHandle, question: &Question) -> Reply {
+    match question {
+        Question::Handshake(theirs) => match network.greet(theirs, LOCAL) {
+            Ok(ours) => reply(200, ours.to_json()),
+            Err(error) => refusal(409, error.code(), &error),
+        },
+        Question::Addresses => reply(200, addresses_to_json(&network.addresses(LOCAL))),
+        Question::Announce(news) => {
+            network.announced(news.clone(), LOCAL);
             reply(200, "{}")
         }
-        Err(error) => refusal(409, error.code(), &error),
+        question => match answers::answer(node, question, 7) {
+            Some(Ok(found)) => reply(200, found.into_text().unwrap()),
+            Some(Err(error)) => refusal(error.status(), error.code(), &error),
+            None => refusal(404, "not-found", &"no such route"),
+        },
     }
 }
 

@@ -186,7 +186,7 @@ fn nobody_waits_for_a_sync_that_brings_nothing_nor_when_the_node_stops() {
     other.mine();
     let hole = world.end.clone();
     let drip: Lie = Arc::new(move |call| {
-        matches!(call, Call::Headers { .. }).then(|| {
+        matches!(call, Question::Headers { .. }).then(|| {
             let _ = hole.recv_timeout(Duration::from_secs(20));
             reply(503, "")
         })

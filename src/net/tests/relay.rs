@@ -1,6 +1,7 @@
 //! What is accepted goes everywhere, once, and nobody waits for the dead.
 
 use super::*;
+use crate::wire::PoolSummary;
 
 fn pay(from: &TestNode, nonce: u64) -> crate::primitives::Txid {
     let (chain_id, to) = (from.node.chain_id(), TestKey::new(99).public);
@@ -70,9 +71,12 @@ fn what_was_dropped_heals_by_looking_into_pools() {
     let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
     one.join(&other);
     wait("mutual peers", || other.is_connected_to(&one));
-    wait("first pulls", || world.count(2, "pool") > 0 && world.count(1, "pool") > 0);
+    wait("first pulls", || {
+        world.count(2, "pool-summary") > 0 && world.count(1, "pool-summary") > 0
+    });
     // Swallows every transfer that is sent to it, as a crash in between would.
-    let swallow: Lie = Arc::new(|call| matches!(call, Call::Transfer(_)).then(|| reply(201, "{}")));
+    let swallow: Lie =
+        Arc::new(|call| matches!(call, Question::Announce(_)).then(|| reply(200, "{}")));
     let server = Server::Liar(other.network.clone(), other.node.clone(), swallow);
     world.serve(&address(2), server);
     let id = pay(&one, 0);
@@ -91,7 +95,10 @@ fn what_a_reorganization_returns_is_passed_on_like_new() {
     assert!(!has(&one, &id));
     let tip = other.mine_many(3);
     // What the other would find by itself in our pool is none of its business here.
-    let poolless: Lie = Arc::new(|call| matches!(call, Call::Pool).then(|| reply(200, "[]")));
+    let poolless: Lie = Arc::new(|call| {
+        matches!(call, Question::PoolSummary)
+            .then(|| reply(200, PoolSummary::new([0; 256]).to_json()))
+    });
     world.serve(&address(1), Server::Liar(one.network.clone(), one.node.clone(), poolless));
     one.join(&other);
     wait("the heavier branch", || one.tip() == tip);

@@ -93,7 +93,7 @@ fn a_peer_that_gives_wrong_bodies_is_refused_and_blocks_nobody() {
     wait("the liar knows the chain", || liar.tip() == tip);
     let source = liar.clone();
     let lie: Lie = Arc::new(move |call| match call {
-        Call::Blocks(hashes) => Some(spoiled(&source, hashes)),
+        Question::Blocks { hashes } => Some(spoiled(&source, hashes)),
         _ => None,
     });
     world.serve(&address(2), Server::Liar(liar.network.clone(), liar.node.clone(), lie));
@@ -125,7 +125,7 @@ fn headers_without_work_are_a_lie_and_those_that_lead_nowhere_are_not() {
             headers.remove(0);
         }
         let lie: Lie = Arc::new(move |call| {
-            matches!(call, Call::Headers { .. }).then(|| reply(200, headers_to_json(&headers)))
+            matches!(call, Question::Headers { .. }).then(|| reply(200, headers_to_json(&headers)))
         });
         world.serve(&address(2), Server::Liar(liar.network.clone(), liar.node.clone(), lie));
         let new = TestNode::start(&world, 10 + u16::from(spoil));
@@ -147,7 +147,7 @@ fn a_silent_peer_does_not_hold_up_the_others() {
     let tip = honest.mine_many(100);
     let hole = world.end.clone();
     let stall: Lie = Arc::new(move |call| match call {
-        Call::Blocks(_) => {
+        Question::Blocks { .. } => {
             let _ = hole.recv_timeout(Duration::from_secs(20));
             Some(reply(503, ""))
         }
@@ -178,10 +178,13 @@ fn a_block_whose_parent_is_missing_starts_a_sync() {
     let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
     one.join(&other);
     wait("mutual peers", || other.is_connected_to(&one));
-    let swallow: Lie = Arc::new(|call| matches!(call, Call::Block(_)).then(|| reply(201, "{}")));
+    let swallow: Lie =
+        Arc::new(|call| matches!(call, Question::Announce(_)).then(|| reply(200, "{}")));
     world.serve(&address(2), Server::Liar(other.network.clone(), other.node.clone(), swallow));
-    one.mine_many(3);
-    wait("blocks are swallowed", || world.count(1, "block") == 3);
+    for count in 1..=3 {
+        one.mine();
+        wait("blocks are swallowed", || world.count(1, "block") == count);
+    }
     world.serve(&address(2), Server::Node(other.network.clone(), other.node.clone()));
     let tip = one.mine();
     wait("all of them", || other.tip() == tip);
@@ -218,8 +221,8 @@ fn claims_that_no_headers_bear_out_are_not_counted_on() {
         let liar = Arc::new(TestNode::start(&world, 2));
         let (source, shown) = (liar.clone(), headers.clone());
         let lie: Lie = Arc::new(move |call| match call {
-            Call::Handshake { .. } => Some(boast(&source)),
-            Call::Headers { .. } => Some(shown.clone()),
+            Question::Handshake(_) => Some(boast(&source)),
+            Question::Headers { .. } => Some(shown.clone()),
             _ => None,
         });
         world.serve(&address(2), Server::Liar(liar.network.clone(), liar.node.clone(), lie));
@@ -255,7 +258,8 @@ fn a_header_whose_block_nobody_gives_does_not_count_for_long() {
     let world = World::new();
     let (one, liar) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
     liar.mine_many(3);
-    let lie: Lie = Arc::new(|call| matches!(call, Call::Blocks(_)).then(|| reply(200, "[]")));
+    let lie: Lie =
+        Arc::new(|call| matches!(call, Question::Blocks { .. }).then(|| reply(200, "[]")));
     world.serve(&address(2), Server::Liar(liar.network.clone(), liar.node.clone(), lie));
     one.join(&liar);
     wait("the headers", || one.node.view().chain.headers().heaviest().height == Height(3));

@@ -55,7 +55,7 @@ fn connected(ports: std::ops::Range<u16>) -> Table {
     }
     // What follows a first meeting.
     while let Ok(task) = table.next(seconds(0)) {
-        assert!(matches!(task, Task::Pull(_)));
+        assert!(matches!(task, Task::Summary(_)));
         table.done(&task, Outcome::Done, seconds(0));
     }
     table
@@ -69,7 +69,7 @@ fn a_full_outbox_drops_the_oldest_and_the_tips_are_compared_when_it_is_empty() {
     let mut sent = Vec::new();
     while let Ok(task) = table.next(seconds(1)) {
         match &task {
-            Task::Transfer(_, id) => sent.push(*id),
+            Task::Announce(_, news) => sent.extend(&news.transfers),
             Task::Exchange(_) => break,
             other => panic!("{other:?}"),
         }
@@ -82,18 +82,21 @@ fn a_full_outbox_drops_the_oldest_and_the_tips_are_compared_when_it_is_empty() {
 #[test]
 fn one_call_at_a_time_goes_to_a_peer_and_all_have_their_turn() {
     let mut table = connected(1..4);
-    (0..2).for_each(|number| table.relay_transfer(txid(number), None));
+    table.relay_transfer(txid(0), None);
     let first: Vec<_> = (0..3).map(|_| table.next(seconds(1)).unwrap()).collect();
+    (1..3).for_each(|number| table.relay_transfer(txid(number), None));
     assert!(table.next(seconds(1)).is_err());
     table.done(&first[0], Outcome::Done, seconds(1));
-    assert!(matches!(table.next(seconds(1)), Ok(Task::Transfer(_, id)) if id == txid(1)));
+    // What has gathered meanwhile goes in one.
+    let Ok(Task::Announce(_, news)) = table.next(seconds(1)) else { panic!("news wait") };
+    assert_eq!(news.transfers, [txid(1), txid(2)]);
 }
 
 #[test]
 fn nothing_goes_back_to_where_it_came_from() {
     let mut table = connected(1..3);
     table.relay_transfer(txid(1), Some(&id(1)));
-    let Ok(Task::Transfer(target, _)) = table.next(seconds(1)) else { panic!("a transfer waits") };
+    let Ok(Task::Announce(target, _)) = table.next(seconds(1)) else { panic!("a transfer waits") };
     assert_eq!(target.id, id(2));
     assert!(table.next(seconds(1)).is_err());
 }

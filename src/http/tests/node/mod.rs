@@ -23,7 +23,7 @@ use crate::primitives::{
 };
 use crate::runtime::Spawner;
 use crate::wallet::{UnsignedTransfer, Wallet, dev_accounts};
-use crate::wire::{Handshake, PEER_VERSION};
+use crate::wire::{Announcement, Handshake, PEER_VERSION};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -85,6 +85,8 @@ struct ListedPeers {
     sync: Mutex<SyncStatus>,
     /// Connections of other nodes.
     links: Mutex<Vec<(TcpStream, SocketAddr)>>,
+    /// What was heard.
+    announced: Mutex<Vec<Announcement>>,
     /// Who was said to be ahead.
     ahead: Mutex<Vec<Option<PeerAddress>>>,
     replaces: AtomicBool,
@@ -135,6 +137,10 @@ impl PeerControl for ListedPeers {
 
     fn addresses(&self, _: IpAddr) -> Vec<PeerAddress> {
         self.known.lock().unwrap().keys().cloned().collect()
+    }
+
+    fn announced(&self, news: Announcement, _: IpAddr) {
+        self.announced.lock().unwrap().push(news);
     }
 
     fn is_ahead(&self, from: Option<PeerAddress>) {
@@ -194,6 +200,7 @@ impl Node {
             sync: Mutex::new(sync),
             links: Mutex::default(),
             ahead: Mutex::default(),
+            announced: Mutex::default(),
             replaces: AtomicBool::new(false),
         });
         let limit = Duration::from_secs(1);

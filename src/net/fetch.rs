@@ -1,0 +1,255 @@
+//! Fetching: what peers have announced and is not here, and what comparing pools has found.
+//!
+//! A block's header is judged first; then it is rebuilt from the pool and what is asked for, or
+//! fetched whole. Transfers are asked for by their ids. Whatever fails is left to the others who have
+//! announced it, to the sync and to the next comparison of pools.
+
+use super::answer::{self, Answer, AskError};
+use super::blame::{Blame, blame};
+use super::compact::{Rebuilt, Reconstruction};
+use super::incoming::Form;
+use super::peer::Claim;
+use super::relay::failed;
+use super::table::{Outcome, Target, Task};
+use super::{Network, lock};
+use crate::chain::headers::HeaderNode;
+use crate::node::{NodeError, NodeHandle, Origin};
+use crate::primitives::{Block, BlockHash, CompactBlock, Header, PeerId, Txid};
+use crate::wire::{AnnouncedBlock, Announcement, PoolSummary};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bodies of a branch that are fetched one by one at most; more are a sync.
+const BODIES_MAX: usize = 2;
+
+impl Network {
+    /// A peer tells what is new there.
+    pub fn hear(&self, from: &PeerId, news: Announcement) {
+        let Some(node) = self.node() else { return };
+        self.hear_of_transfers(&node, from, &news.transactions);
+        for block in news.blocks {
+            self.hear_of_block(&node, from, block);
+        }
+        self.signal.tell();
+    }
+
+    fn hear_of_transfers(&self, node: &NodeHandle, from: &PeerId, ids: &[Txid]) {
+        let (view, now) = (node.view(), node.now().monotonic);
+        self.table().has_transfers(from, ids);
+        let lacked = ids.iter().filter(|id| view.chain.pool().get(id).is_none()).copied();
+        let dropped = lock(&self.wanted).announce(from, lacked, now);
+        if dropped > 0 {
+            log::debug!("{from} announces more than there is room for: {dropped} are left out");
+        }
+    }
+
+    fn hear_of_block(&self, node: &NodeHandle, from: &PeerId, block: AnnouncedBlock) {
+        let header = *block.header();
+        let Some(known) = self.judge_announced(node, from, &block) else { return };
+        self.table().has_block(from, claim_of(&known));
+        let view = node.view();
+        let is_kept = view.chain.body_of(&known.hash).is_some();
+        if is_kept || known.total_work <= view.chain.tip().total_work {
+            return;
+        }
+        let missing = view.chain.missing_bodies_to(&known, BODIES_MAX + 1);
+        let mut incoming = lock(&self.incoming);
+        let is_on_its_way = missing.len() <= BODIES_MAX
+            && missing.iter().all(|node| incoming.announced(node.hash, from));
+        drop(incoming);
+        if !is_on_its_way {
+            self.request_sync();
+        } else if let AnnouncedBlock::Compact { block, .. } = block {
+            self.rebuild(node, from, (header.hash(), block));
+        }
+    }
+
+    /// The place of an announced block in the tree of headers, once its header is found good.
+    fn judge_announced(
+        &self,
+        node: &NodeHandle,
+        from: &PeerId,
+        block: &AnnouncedBlock,
+    ) -> Option<Arc<HeaderNode>> {
+        let header: Header = *block.header();
+        let hash = header.hash();
+        let (view, easiest) = (node.view(), node.params().retarget.easiest);
+        let headers = view.chain.headers();
+        if let Some(known) = headers.get(&hash) {
+            return Some(known.clone());
+        }
+        if !easiest.is_met_by(&hash) {
+            self.accuse(from, &"a block without proof of work");
+            return None;
+        }
+        let parent = headers.get(&header.previous);
+        // As the sync does it: what is too light to be kept has to show more first.
+        if parent.is_none_or(|parent| parent.total_work < headers.work_back()) {
+            let claim = Claim { height: block.height(), tip: hash, work: block.work() };
+            self.table().has_block(from, claim);
+            if block.work() > view.chain.tip().total_work {
+                self.request_sync();
+            }
+            return None;
+        }
+        match node.submit_headers(vec![header]) {
+            Ok(_) => node.view().chain.headers().get(&hash).cloned(),
+            Err(error) => {
+                self.blame_for(from, &error);
+                None
+            }
+        }
+    }
+
+    /// Makes a block of its compact form and the pool; what is missing is asked for.
+    fn rebuild(
+        &self,
+        node: &NodeHandle,
+        peer: &PeerId,
+        (hash, compact): (BlockHash, CompactBlock),
+    ) {
+        let view = node.view();
+        let pool = view.chain.pool().iter();
+        let pool = pool.map(|pending| (pending.id(), pending.transfer()));
+        match Reconstruction::start(compact, pool) {
+            Ok(Rebuilt::Whole(block)) => self.take_block(node, peer, block),
+            Ok(Rebuilt::Missing(open)) => lock(&self.incoming).open(hash, peer, open),
+            Err(reason) => {
+                log::debug!("block {hash} is fetched whole: {reason}");
+                lock(&self.incoming).want_whole(&hash, peer);
+            }
+        }
+    }
+
+    fn take_block(&self, node: &NodeHandle, peer: &PeerId, block: Block) {
+        lock(&self.incoming).done(&block.hash());
+        if let Err(error) = node.submit_block(block, Origin::Peer(peer.clone())) {
+            self.blame_for(peer, &error);
+        }
+    }
+
+    fn blame_for(&self, peer: &PeerId, error: &NodeError) {
+        match blame(error) {
+            Blame::Lie => self.accuse(peer, error),
+            Blame::Nobody => log::debug!("what {peer} has is not taken: {error}"),
+        }
+    }
+
+    /// What is to be fetched next of those that may be called.
+    pub(super) fn next_fetch(&self, now: Duration) -> Result<Task, Duration> {
+        let mut table = self.table();
+        let mut incoming = lock(&self.incoming);
+        if let Some((peer, hash, form)) = incoming.next(now, |peer| table.is_free(peer, now))
+            && let Some(target) = table.reserve(&peer, now)
+        {
+            return Ok(Task::Block(target, hash, form));
+        }
+        let mut wanted = lock(&self.wanted);
+        if let Some((peer, ids)) = wanted.next(now, |peer| table.is_free(peer, now))
+            && let Some(target) = table.reserve(&peer, now)
+        {
+            return Ok(Task::Transfers(target, ids));
+        }
+        let due = [incoming.due_in(now), wanted.due_in(now)].into_iter().flatten().min();
+        Err(due.unwrap_or(Duration::MAX))
+    }
+
+    /// A peer was asked for a block that it has announced.
+    pub(super) fn block_came(
+        &self,
+        target: &Target,
+        (hash, form): (&BlockHash, &Form),
+        answer: Answer,
+    ) -> Outcome {
+        let Some(node) = self.node() else { return Outcome::Done };
+        let peer = &target.id;
+        let outcome = match form {
+            Form::Compact => answer::compact(answer, self.prefix).map(|compact| {
+                // Another block than the one asked for is none at all.
+                if compact.header.hash() == *hash {
+                    self.rebuild(&node, peer, (*hash, compact));
+                }
+            }),
+            Form::Missing(_) => answer::transfers(answer, self.prefix).map(|transfers| {
+                let open = lock(&self.incoming).take_open(hash, peer);
+                match open.map(|open| open.fill(transfers)) {
+                    Some(Ok(block)) => self.take_block(&node, peer, block),
+                    Some(Err(_)) | None => lock(&self.incoming).want_whole(hash, peer),
+                }
+            }),
+            Form::Whole => answer::blocks(answer, self.prefix).map(|blocks| {
+                let block = blocks.into_iter().find(|block| block.hash() == *hash);
+                if let Some(block) = block {
+                    self.take_block(&node, peer, block);
+                }
+            }),
+        };
+        if lock(&self.incoming).ended(hash) {
+            self.request_sync();
+        }
+        outcome.map_or_else(|error| failed(&error), |()| Outcome::Done)
+    }
+
+    /// A peer was asked for transfers that it has announced.
+    pub(super) fn transfers_came(&self, target: &Target, ids: &[Txid], answer: Answer) -> Outcome {
+        let Some(node) = self.node() else { return Outcome::Done };
+        let transfers = match answer::transfers(answer, self.prefix) {
+            Ok(transfers) => transfers,
+            Err(error) => {
+                lock(&self.wanted).failed(&target.id);
+                return failed(&error);
+            }
+        };
+        let asked = transfers.into_iter().filter(|transfer| ids.contains(&transfer.id()));
+        let (gave, transfers): (Vec<_>, Vec<_>) =
+            asked.map(|transfer| (transfer.id(), transfer)).unzip();
+        lock(&self.wanted).answered(&target.id, &gave, node.now().monotonic);
+        for result in node.submit_transfers(transfers, &Origin::Peer(target.id.clone())) {
+            if let Err(error) = result
+                && blame(&error) == Blame::Lie
+            {
+                self.accuse(&target.id, &error);
+                break;
+            }
+        }
+        Outcome::Done
+    }
+
+    /// A peer was asked for its pool in short.
+    pub(super) fn summary_came(&self, target: &Target, answer: Answer) -> Outcome {
+        let Some(node) = self.node() else { return Outcome::Done };
+        match answer::summary(answer) {
+            Ok(theirs) => {
+                let ours = PoolSummary::new(*node.view().chain.pool().buckets());
+                self.table().look_into(&target.id, ours.differing(&theirs));
+                Outcome::Done
+            }
+            Err(error) => no_pool(&error),
+        }
+    }
+
+    /// A peer was asked for the ids in some buckets of its pool.
+    pub(super) fn ids_came(&self, target: &Target, answer: Answer) -> Outcome {
+        let Some(node) = self.node() else { return Outcome::Done };
+        match answer::ids(answer) {
+            Ok(ids) => {
+                self.hear_of_transfers(&node, &target.id, &ids);
+                Outcome::Done
+            }
+            Err(error) => no_pool(&error),
+        }
+    }
+}
+
+/// Pools could not be compared. Whoever answers that it does not do so is a peer all the same.
+fn no_pool(error: &AskError) -> Outcome {
+    match error {
+        AskError::Refused { .. } | AskError::Shape(_) => Outcome::Done,
+        AskError::Call(_) | AskError::Busy(_) => failed(error),
+    }
+}
+
+/// What a peer says by having a block whose header is known.
+fn claim_of(node: &HeaderNode) -> Claim {
+    Claim { height: node.height, tip: node.hash, work: node.total_work }
+}

@@ -1,0 +1,210 @@
+//! Blocks that were announced and are on their way: who is asked for what. No clock, no network, no
+//! threads.
+//!
+//! Owns the announcements of blocks whose headers are good and whose bodies are missing. What does
+//! not come this way is left to the sync, which finds it by the headers; so everything here may give
+//! up at any time.
+//!
+//! Invariants: a block is asked of one peer at a time unless that one stalls, of each peer once in
+//! each form, and what it takes is bounded by [`BLOCKS_MAX`] blocks in compact form.
+
+use super::compact::Reconstruction;
+use crate::primitives::{BlockHash, PeerId};
+use crate::wire::Question;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// Blocks on their way at most; more are left to the sync.
+pub const BLOCKS_MAX: usize = 16;
+
+/// Peers that are remembered to have a block at most.
+const ANNOUNCERS_MAX: usize = 3;
+
+/// How long one peer is waited for before the next is asked as well.
+const STALL: Duration = Duration::from_secs(1);
+
+/// In which form a block is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// In compact form.
+    Compact,
+    /// Its transfers at these places.
+    Missing(Vec<u32>),
+    /// Whole.
+    Whole,
+}
+
+impl Form {
+    /// What is asked.
+    pub fn question(&self, block: BlockHash) -> Question {
+        match self {
+            Self::Compact => Question::Compact { block },
+            Self::Missing(indexes) => Question::BlockTransfers { block, indexes: indexes.clone() },
+            Self::Whole => Question::Blocks { hashes: vec![block] },
+        }
+    }
+}
+
+/// A block on its way.
+#[derive(Debug, Default)]
+struct Arriving {
+    /// The first few who have said that they have it.
+    heard: Vec<PeerId>,
+    /// Those among them who have not been asked.
+    announcers: VecDeque<PeerId>,
+    /// What is to be asked next of those who were.
+    next: VecDeque<(PeerId, Form)>,
+    /// What is there of it, for the peer that is asked for the rest.
+    open: BTreeMap<PeerId, Reconstruction>,
+    /// Calls under way, and when the last began.
+    calls: usize,
+    since: Duration,
+}
+
+/// All blocks on their way.
+#[derive(Debug, Default)]
+pub struct Incoming(BTreeMap<BlockHash, Arriving>);
+
+impl Incoming {
+    /// A peer has a block that is wanted; false if there is no room.
+    pub fn announced(&mut self, hash: BlockHash, peer: &PeerId) -> bool {
+        if !self.0.contains_key(&hash) && self.0.len() >= BLOCKS_MAX {
+            return false;
+        }
+        let arriving = self.0.entry(hash).or_default();
+        if arriving.heard.len() < ANNOUNCERS_MAX && !arriving.heard.contains(peer) {
+            arriving.heard.push(peer.clone());
+            arriving.announcers.push_back(peer.clone());
+        }
+        true
+    }
+
+    /// What to ask next, of one of those who are free.
+    pub fn next(
+        &mut self,
+        now: Duration,
+        is_free: impl Fn(&PeerId) -> bool,
+    ) -> Option<(PeerId, BlockHash, Form)> {
+        self.0.iter_mut().find_map(|(hash, arriving)| {
+            let (peer, form) = arriving.pop(now, &is_free)?;
+            (arriving.calls, arriving.since) = (arriving.calls + 1, now);
+            Some((peer, *hash, form))
+        })
+    }
+
+    /// A call for a block has ended; true if nobody is left to ask, and it is given up.
+    pub fn ended(&mut self, hash: &BlockHash) -> bool {
+        let Some(arriving) = self.0.get_mut(hash) else { return false };
+        arriving.calls = arriving.calls.saturating_sub(1);
+        let is_over = arriving.calls == 0 && arriving.next.is_empty();
+        let is_given_up = is_over && arriving.announcers.is_empty();
+        if is_given_up {
+            self.0.remove(hash);
+        }
+        is_given_up
+    }
+
+    /// A part of a block is here, and its peer is to be asked for the rest.
+    pub fn open(&mut self, hash: BlockHash, peer: &PeerId, open: Reconstruction) {
+        let Some(arriving) = self.0.get_mut(&hash) else { return };
+        let form = Form::Missing(open.missing().to_vec());
+        arriving.open.insert(peer.clone(), open);
+        arriving.ask(peer, form);
+    }
+
+    /// What is there of a block that this peer was asked for the rest of.
+    pub fn take_open(&mut self, hash: &BlockHash, peer: &PeerId) -> Option<Reconstruction> {
+        self.0.get_mut(hash)?.open.remove(peer)
+    }
+
+    /// The compact form has led to nothing: its peer is to be asked for the whole block.
+    pub fn want_whole(&mut self, hash: &BlockHash, peer: &PeerId) {
+        if let Some(arriving) = self.0.get_mut(hash) {
+            arriving.ask(peer, Form::Whole);
+        }
+    }
+
+    /// A block is here, or not wanted any more.
+    pub fn done(&mut self, hash: &BlockHash) {
+        self.0.remove(hash);
+    }
+
+    /// How long there is nothing to ask unless an answer comes; `None` if that will not change.
+    pub fn due_in(&self, now: Duration) -> Option<Duration> {
+        let waiting = self.0.values().filter(|arriving| !arriving.announcers.is_empty());
+        let due = waiting.map(|arriving| arriving.since + STALL).filter(|due| *due > now).min();
+        due.map(|due| due - now)
+    }
+}
+
+impl Arriving {
+    fn ask(&mut self, peer: &PeerId, form: Form) {
+        self.announcers.retain(|known| known != peer);
+        self.next.push_back((peer.clone(), form));
+    }
+
+    fn pop(&mut self, now: Duration, is_free: &impl Fn(&PeerId) -> bool) -> Option<(PeerId, Form)> {
+        if let Some(place) = self.next.iter().position(|(peer, _)| is_free(peer)) {
+            return self.next.remove(place);
+        }
+        let is_waited_for = self.calls > 0 || !self.next.is_empty();
+        if is_waited_for && now.saturating_sub(self.since) < STALL {
+            return None;
+        }
+        let place = self.announcers.iter().position(is_free)?;
+        Some((self.announcers.remove(place)?, Form::Compact))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(port: u16) -> PeerId {
+        PeerId::At(format!("127.0.0.1:{port}").parse().unwrap())
+    }
+
+    fn hash(number: u8) -> BlockHash {
+        BlockHash::from_bytes([number; 32])
+    }
+
+    const NOW: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn one_is_asked_and_the_next_when_it_fails_or_stalls() {
+        let mut incoming = Incoming::default();
+        (1..=5).for_each(|port| assert!(incoming.announced(hash(1), &at(port))));
+        let (peer, _, form) = incoming.next(NOW, |_| true).unwrap();
+        assert_eq!((peer, form), (at(1), Form::Compact));
+        assert!(incoming.next(NOW, |_| true).is_none());
+        assert_eq!(incoming.due_in(NOW), Some(STALL));
+        assert!(!incoming.ended(&hash(1)));
+        let (peer, ..) = incoming.next(NOW, |peer| *peer != at(2)).unwrap();
+        assert_eq!(peer, at(3));
+        let (peer, ..) = incoming.next(NOW + STALL, |_| true).unwrap();
+        assert_eq!(peer, at(2));
+        assert!(!incoming.ended(&hash(1)) && incoming.ended(&hash(1)), "three, then the sync");
+        assert!(incoming.next(NOW + 2 * STALL, |_| true).is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_rebuilt_is_asked_whole_of_the_same_peer() {
+        let mut incoming = Incoming::default();
+        incoming.announced(hash(1), &at(1));
+        incoming.next(NOW, |_| true).unwrap();
+        incoming.want_whole(&hash(1), &at(1));
+        assert!(!incoming.ended(&hash(1)));
+        assert_eq!(incoming.next(NOW, |_| true).unwrap(), (at(1), hash(1), Form::Whole));
+        incoming.done(&hash(1));
+        assert!(!incoming.ended(&hash(1)));
+    }
+
+    #[test]
+    fn no_more_blocks_are_on_their_way_than_there_is_room_for() {
+        let mut incoming = Incoming::default();
+        let room = u8::try_from(BLOCKS_MAX).unwrap();
+        (0..room).for_each(|number| assert!(incoming.announced(hash(number), &at(1))));
+        assert!(!incoming.announced(hash(room), &at(1)));
+        assert!(incoming.announced(hash(0), &at(2)));
+    }
+}
