@@ -83,6 +83,7 @@ impl Network {
         let every = exchange_every(node);
         self.table().set_exchange_every(every);
         change.connected.iter().for_each(|block| lock(&self.incoming).done(&block.hash));
+        lock(&self.wanted).forget_recent();
         let skipped = change.connected.len().saturating_sub(BLOCKS_OF_A_CHANGE_MAX);
         for block in &change.connected[skipped..] {
             let lacking = self.table().lacks_block(block.total_work);

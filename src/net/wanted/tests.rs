@@ -1,0 +1,228 @@
+//! What is wanted, with announcers that are honest, silent or many.
+
+use super::*;
+use crate::primitives::hash::sha256;
+use crate::primitives::peer_id::LinkId;
+use proptest::prelude::*;
+
+fn peer(number: u64) -> PeerId {
+    PeerId::Link(LinkId(number))
+}
+
+fn id(number: u64) -> Txid {
+    Txid::from_bytes(sha256(&[&number.to_le_bytes()]))
+}
+
+fn ids(numbers: std::ops::Range<u64>) -> Vec<Txid> {
+    numbers.map(id).collect()
+}
+
+const fn at(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Who is asked for how many now, when anyone can be.
+fn asked(wanted: &mut Wanted, now: Duration) -> Vec<(PeerId, Vec<Txid>)> {
+    std::iter::from_fn(|| wanted.next(now, |_| true)).collect()
+}
+
+#[test]
+fn one_is_asked_at_a_time_and_the_next_after_two_seconds_or_a_failure() {
+    let mut wanted = Wanted::new();
+    for number in [1, 2, 3] {
+        assert_eq!(wanted.announce(&peer(number), [id(7)], at(0)), 0);
+    }
+    assert_eq!(asked(&mut wanted, at(0)), [(peer(1), vec![id(7)])]);
+    assert_eq!(wanted.due_in(at(500)), Some(at(1_500)));
+    assert_eq!(asked(&mut wanted, at(1_999)), []);
+    assert_eq!(asked(&mut wanted, at(2_000)), [(peer(2), vec![id(7)])]);
+    wanted.failed(&peer(2));
+    assert_eq!(asked(&mut wanted, at(2_001)), [(peer(3), vec![id(7)])]);
+    // Late, but it is here: nobody is asked any more.
+    wanted.answered(&peer(1), &[id(7)], at(2_100));
+    assert!(wanted.is_empty() && wanted.due_in(at(2_100)).is_none());
+    wanted.answered(&peer(3), &[], at(2_200));
+    assert_eq!(wanted.announce(&peer(4), [id(7)], at(2_300)), 0);
+    assert_eq!(asked(&mut wanted, at(2_300)), []);
+    // After a while it may be wanted again.
+    assert_eq!(wanted.announce(&peer(4), [id(7)], at(62_100)), 0);
+    assert_eq!(asked(&mut wanted, at(62_100)), [(peer(4), vec![id(7)])]);
+}
+
+#[test]
+fn who_does_not_give_it_is_not_asked_again_and_may_announce_again() {
+    let mut wanted = Wanted::new();
+    wanted.announce(&peer(1), ids(0..3), at(0));
+    assert_eq!(asked(&mut wanted, at(0)), [(peer(1), ids(0..3))]);
+    // While it owes an answer it is asked nothing, not even what it announces meanwhile.
+    wanted.announce(&peer(1), ids(3..5), at(1));
+    assert_eq!(asked(&mut wanted, at(5_000)), []);
+    wanted.answered(&peer(1), &[id(1)], at(5_001));
+    assert_eq!(asked(&mut wanted, at(5_001)), [(peer(1), ids(3..5))]);
+    wanted.failed(&peer(1));
+    assert!(wanted.is_empty());
+    wanted.announce(&peer(1), ids(0..2), at(5_002));
+    assert_eq!(asked(&mut wanted, at(5_002)), [(peer(1), ids(0..1))]);
+    wanted.forget(&peer(1));
+    assert!(wanted.is_empty() && wanted.due_in(at(5_003)).is_none());
+    // What it says now is of one that is gone.
+    wanted.answered(&peer(1), &[], at(5_004));
+    assert!(wanted.is_empty());
+}
+
+#[test]
+fn what_a_peer_leaves_behind_is_asked_of_the_next_at_once() {
+    let mut wanted = Wanted::new();
+    wanted.announce(&peer(1), ids(0..2), at(0));
+    wanted.announce(&peer(2), ids(0..2), at(0));
+    assert_eq!(wanted.next(at(0), |_| true), Some((peer(1), ids(0..2))));
+    wanted.forget(&peer(1));
+    assert_eq!(wanted.next(at(1), |_| true), Some((peer(2), ids(0..2))));
+}
+
+#[test]
+fn batches_are_bounded_and_peers_take_turns() {
+    let mut wanted = Wanted::new();
+    let many = BATCH_MAX as u64 + 1;
+    wanted.announce(&peer(1), ids(0..many), at(0));
+    wanted.announce(&peer(2), ids(0..many), at(0));
+    let batches = asked(&mut wanted, at(0));
+    assert_eq!(batches, [(peer(1), ids(0..many - 1)), (peer(2), ids(many - 1..many))]);
+    assert_eq!(wanted.next(at(9_000), |_| true), None);
+    for number in [1, 2] {
+        wanted.failed(&peer(number));
+    }
+    assert_eq!(wanted.next(at(0), |free| *free == peer(1)).unwrap().1.len(), 1);
+    assert_eq!(wanted.next(at(0), |_| true).unwrap().1.len(), BATCH_MAX);
+}
+
+/// Bytes that it takes at most: entries, and half as much again for the nodes of the trees.
+fn bytes(wanted: &Wanted) -> usize {
+    let announced = size_of::<((Txid, Number), Option<u64>)>() + size_of::<(u64, Txid)>();
+    let asked = size_of::<(Txid, (Number, Duration))>() + size_of::<Txid>();
+    let recent = 2 * size_of::<(Duration, Txid)>();
+    let entries = wanted.announced.len() * announced + wanted.asked.len() * asked;
+    (entries + wanted.recent.order.len() * recent) * 3 / 2
+}
+
+#[test]
+fn a_flood_stays_small_and_hides_nothing() {
+    let mut wanted = Wanted::new();
+    let (flooder, honest) = (peer(1), peer(2));
+    let mut dropped = 0;
+    for start in (0..1_000_000).step_by(1_000) {
+        dropped += wanted.announce(&flooder, ids(start..start + 1_000), at(start / 1_000));
+        assert!(wanted.len_of(&flooder) <= PER_PEER_MAX && bytes(&wanted) < 8 << 20);
+    }
+    assert_eq!((wanted.len(), dropped), (PER_PEER_MAX, 1_000_000 - PER_PEER_MAX));
+    // Some of it was announced by the flooder first, some is news.
+    let own = [ids(0..50), ids(2_000_000..2_000_100)].concat();
+    assert_eq!(wanted.announce(&honest, own.clone(), at(1_000)), 0);
+    let mut fetched = BTreeSet::new();
+    for now in 0..8 {
+        let now = at(1_000 + now * 1_000);
+        for (asked, batch) in asked(&mut wanted, now) {
+            if asked == honest {
+                wanted.answered(&honest, &batch, now);
+                fetched.extend(batch);
+            }
+        }
+    }
+    assert_eq!(fetched, own.into_iter().collect());
+    assert!(bytes(&wanted) < 8 << 20);
+}
+
+#[test]
+fn many_floods_leave_room_for_everyone_else() {
+    let mut wanted = Wanted::new();
+    let flood = |number: u64| ids(number * 10_000..number * 10_000 + 5_000);
+    for number in 1..=100 {
+        wanted.announce(&peer(number), flood(number), at(0));
+    }
+    let before: Vec<_> = (1..=100).map(|number| wanted.len_of(&peer(number))).collect();
+    for number in 101..=128 {
+        let own = OWN_MAX as u64;
+        let honest = ids(number * 10_000..number * 10_000 + own);
+        assert_eq!(wanted.announce(&peer(number), honest, at(1)), 0, "{number}");
+    }
+    let after: Vec<_> = (1..=100).map(|number| wanted.len_of(&peer(number))).collect();
+    assert_eq!(before, after);
+    assert!(wanted.len() <= WANTED_MAX && WANTED_MAX <= 50_000);
+    assert!(bytes(&wanted) < 16 << 20, "{}", bytes(&wanted));
+    for number in 1..=128 {
+        wanted.forget(&peer(number));
+    }
+    assert!(wanted.announced.is_empty() && wanted.asked.is_empty() && wanted.peers.is_empty());
+    assert!(wanted.announcers.is_empty());
+}
+
+#[test]
+fn what_has_come_is_remembered_within_bounds() {
+    let mut wanted = Wanted::new();
+    for number in 0..2 * RECENT_COUNT_MAX as u64 {
+        wanted.arrived(&id(number), at(0));
+        wanted.arrived(&id(number), at(0));
+    }
+    assert_eq!([wanted.recent.ids.len(), wanted.recent.order.len()], [RECENT_COUNT_MAX; 2]);
+    wanted.announce(&peer(1), ids(0..1), at(1));
+    assert_eq!(wanted.len(), 1, "the oldest are forgotten");
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Announce(u64, u64),
+    Next,
+    Answer(u64, u64),
+    Fail(u64),
+    Arrive(u64),
+    Forget(u64),
+    Wait(u64),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0..4_u64, 0..8_u64).prop_map(|(peer, id)| Step::Announce(peer, id)),
+        3 => Just(Step::Next),
+        1 => (0..4_u64, 0..8_u64).prop_map(|(peer, id)| Step::Answer(peer, id)),
+        1 => (0..4_u64).prop_map(Step::Fail),
+        1 => (0..8_u64).prop_map(Step::Arrive),
+        1 => (0..4_u64).prop_map(Step::Forget),
+        1 => (0..3_000_u64).prop_map(Step::Wait),
+    ]
+}
+
+fn check(wanted: &Wanted) {
+    let kept: usize = wanted.announcers.values().map(Announcer::len).sum();
+    assert_eq!(kept, wanted.announced.len());
+    assert_eq!(wanted.peers.len(), wanted.announcers.len());
+    for (number, announcer) in &wanted.announcers {
+        for (place, id) in &announcer.waiting {
+            assert_eq!(wanted.announced[&(*id, *number)], Some(*place));
+        }
+        for id in &announcer.asked {
+            assert_eq!(wanted.announced[&(*id, *number)], None);
+        }
+    }
+    for (id, (number, _)) in &wanted.asked {
+        assert!(wanted.announcers[number].asked.contains(id));
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_indexes_agree_whatever_happens(steps in prop::collection::vec(any_step(), 0..60)) {
+        let (mut wanted, mut now) = (Wanted::new(), at(0));
+        for step in steps {
+            match step {
+                Step::Announce(from, number) => drop(wanted.announce(&peer(from), ids(number..number + 3), now)),
+                Step::Next => drop(wanted.next(now, |_| true)),
+                Step::Answer(from, number) => wanted.answered(&peer(from), &[id(number)], now),
+                Step::Fail(from) => wanted.failed(&peer(from)),
+                Step::Arrive(number) => wanted.arrived(&id(number), now),
+                Step::Forget(from) => wanted.forget(&peer(from)),
+                Step::Wait(millis) => now += at(millis),
+            }
+            check(&wanted);
+        }
+    }
+}
