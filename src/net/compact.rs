@@ -43,6 +43,7 @@ pub enum NotRebuilt {
 
 /// A transfer's place in the block.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all are found: boxes would cost more")]
 enum Place {
     /// Nothing here fits it.
     Open,
@@ -250,7 +251,8 @@ mod tests {
                 }
                 Rebuilt::Missing(open) => {
                     let unknown = block.transfers.iter().filter(|transfer| !is_known(transfer));
-                    let indexes: Vec<_> = unknown.map(|transfer| transfer.nonce as u32).collect();
+                    let indexes: Vec<_> =
+                        unknown.map(|transfer| u32::try_from(transfer.nonce).unwrap()).collect();
                     assert_eq!(open.missing(), indexes, "{split:b}");
                     assert_eq!(open.compact().coinbase, block.coinbase);
                     let transfers = at(&block, open.missing());

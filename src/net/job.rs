@@ -34,6 +34,7 @@ enum Kind {
 
 /// How a job goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "one at a time, and nearly all are calls")]
 pub enum Begun {
     /// This is to be asked there, and the job finished with what comes of it.
     Http {

@@ -222,14 +222,21 @@ fn id(byte: u8) -> String {
     format!("{byte:02x}").repeat(32)
 }
 
+/// Checks the code of what is wrong with a frame.
+fn frame_fails(text: &str, code: &str) {
+    let error = Frame::from_json(text, PREFIX).unwrap_err();
+    assert_eq!(error.code(), code, "{text}: {error}");
+}
+
+/// So many ids in a list.
+fn ids(count: usize) -> String {
+    vec![format!("\"{}\"", id(7)); count].join(",")
+}
+
 #[test]
-fn what_is_wrong_with_a_frame_is_named() {
-    let (hash, header) = (id(7), "ab".repeat(80));
-    let ids = |count| vec![format!("\"{hash}\""); count].join(",");
+fn what_is_wrong_with_a_question_is_named() {
+    let hash = id(7);
     let numbers = |count: u32| (0..count).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
-    let announced = |block: &str| format!(r#"{{"tell":{{"blocks":[{block}],"transactions":[]}}}}"#);
-    let by_header = format!(r#"{{"work":"1","header":"{header}","height":1}}"#);
-    let many = |count| announced(&vec![&*by_header; count].join(","));
     for (text, code) in [
         ("".to_owned(), "json-syntax"),
         ("[]".to_owned(), "json-wrong-shape"),
@@ -256,7 +263,7 @@ fn what_is_wrong_with_a_frame_is_named() {
             "field-bad-hex",
         ),
         (format!(r#"{{"ask":1,"what":"transfers","ids":[{}]}}"#, ids(513)), "list-too-long"),
-        (format!(r#"{{"ask":1,"what":"block-transfers","indexes":[1]}}"#), "field-missing"),
+        (r#"{"ask":1,"what":"block-transfers","indexes":[1]}"#.to_owned(), "field-missing"),
         (
             format!(r#"{{"ask":1,"what":"block-transfers","block":"{hash}","indexes":[1,1]}}"#),
             "field-bad-value",
@@ -279,6 +286,18 @@ fn what_is_wrong_with_a_frame_is_named() {
         (r#"{"ask":1,"what":"pool-ids","buckets":["1"]}"#.to_owned(), "field-bad-hex"),
         (r#"{"ask":1,"what":"pool-ids","buckets":["1F"]}"#.to_owned(), "field-bad-hex"),
         (r#"{"ask":1,"what":"pool-ids","buckets":["02","01"]}"#.to_owned(), "field-bad-value"),
+    ] {
+        frame_fails(&text, code);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_an_answer_or_announcement_is_named() {
+    let header = "ab".repeat(80);
+    let announced = |block: &str| format!(r#"{{"tell":{{"blocks":[{block}],"transactions":[]}}}}"#);
+    let by_header = format!(r#"{{"work":"1","header":"{header}","height":1}}"#);
+    let many = |count| announced(&vec![&*by_header; count].join(","));
+    for (text, code) in [
         (r#"{"answer":1,"status":200}"#.to_owned(), "field-missing"),
         (r#"{"answer":1,"status":99,"body":1}"#.to_owned(), "field-bad-number"),
         (r#"{"answer":1,"status":600,"body":1}"#.to_owned(), "field-bad-number"),
@@ -294,8 +313,7 @@ fn what_is_wrong_with_a_frame_is_named() {
         (announced(r#"{"work":"1","height":1}"#), "field-missing"),
         (announced(&format!(r#"{{"work":"01","header":"{header}","height":1}}"#)), "field-bad-hex"),
     ] {
-        let error = Frame::from_json(&text, PREFIX).unwrap_err();
-        assert_eq!(error.code(), code, "{text}: {error}");
+        frame_fails(&text, code);
     }
     assert!(Frame::from_json(&many(8), PREFIX).is_ok());
 }
