@@ -1,6 +1,7 @@
 //! What nodes tell each other of their own accord: new blocks and transfers.
 //!
-//! An [`Announcement`] says what there is: `{"from","blocks":[...],"transactions":["<id>",...]}`.
+//! An [`Announcement`] says what there is: `{"from","blocks":[...],"transactions":"..."}`; the ids of
+//! all transfers are one base64url text without padding, 43 digits each or less.
 //! A block of it is its header or, if that takes no longer than a kilobyte or four, its compact
 //! form: `{"work","header","height"}` or `{"work","compact"}`. The original's `POST
 //! /broadcast-block` carries a whole block.
@@ -95,7 +96,7 @@ pub fn block_announcement_to_json(block: &str, from: Option<&Reach>) -> String {
 /// Blocks of one announcement at most; more than these is a sync, which begins with a handshake.
 pub const ANNOUNCED_BLOCKS_MAX: usize = 8;
 
-/// Ids of transfers in one announcement at most: they fit a request of some 70 KB. What is more
+/// Ids of transfers in one announcement at most: they fit a request of some 43 KB. What is more
 /// goes with the next.
 pub const ANNOUNCED_IDS_MAX: usize = 1_000;
 
@@ -105,7 +106,7 @@ pub const COMPACT_INLINE_MAX: usize = 4 << 10;
 
 /// Bytes of the longest announcement.
 pub const ANNOUNCEMENT_JSON_MAX: usize =
-    ANNOUNCED_BLOCKS_MAX * (COMPACT_INLINE_MAX + 128) + ANNOUNCED_IDS_MAX * 67 + 400;
+    ANNOUNCED_BLOCKS_MAX * (COMPACT_INLINE_MAX + 128) + ANNOUNCED_IDS_MAX * 43 + 400;
 
 /// A block that is announced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -235,10 +236,10 @@ pub struct Announcement {
 struct RawAnnouncement<'a> {
     #[serde(borrow, default)]
     from: Optional<'a>,
-    #[serde(borrow)]
-    blocks: Field<'a>,
-    #[serde(borrow)]
-    transactions: Field<'a>,
+    #[serde(borrow, default)]
+    blocks: Optional<'a>,
+    #[serde(borrow, default)]
+    transactions: Optional<'a>,
 }
 
 impl Announcement {
@@ -248,12 +249,14 @@ impl Announcement {
     /// Any other shape, or too many blocks or ids.
     pub fn from_json(text: &str, prefix: AddressPrefix) -> Result<Self, WireError> {
         let raw = object::<RawAnnouncement<'_>>(text)?;
-        let blocks = raw.blocks.list::<ANNOUNCED_BLOCKS_MAX>("blocks")?;
-        let ids = raw.transactions.list::<ANNOUNCED_IDS_MAX>("transactions")?;
+        let blocks = |field: Field<'_>| {
+            let blocks = field.list::<ANNOUNCED_BLOCKS_MAX>("blocks")?;
+            elements("blocks", blocks, |field| AnnouncedBlock::read(field, prefix))
+        };
         Ok(Self {
             from: raw.from.read(|field| Reach::read(field, "from"))?,
-            blocks: elements("blocks", blocks, |field| AnnouncedBlock::read(field, prefix))?,
-            transactions: elements("transactions", ids, |field| field.txid("id"))?,
+            blocks: raw.blocks.read(blocks)?.unwrap_or_default(),
+            transactions: raw.transactions.read(read_ids)?.unwrap_or_default(),
         })
     }
 
@@ -267,31 +270,53 @@ impl Announcement {
         Ok(announcement)
     }
 
-    /// `{"from","blocks","transactions"}`; `from` is left out if there is none.
+    /// `{"from","blocks","transactions"}`; what there is none of is left out.
     pub fn to_json(&self, prefix: AddressPrefix) -> String {
         let mut writer = Writer::with_capacity(self.size_guess());
-        writer.json("{");
+        let mut mark = "{";
         if let Some(from) = &self.from {
-            writer.json(r#""from":"#);
+            writer.json(r#"{"from":"#);
             from.write(&mut writer);
-            writer.json(",");
+            mark = ",";
         }
-        self.write_lists(&mut writer, prefix);
+        self.write_lists(&mut writer, mark, prefix);
         writer.finish()
     }
 
     /// Writes it as it goes over a live connection.
     pub(super) fn write_on_link(&self, writer: &mut Writer, prefix: AddressPrefix) {
-        writer.json("{");
-        self.write_lists(writer, prefix);
+        self.write_lists(writer, "{", prefix);
     }
 
-    fn write_lists(&self, writer: &mut Writer, prefix: AddressPrefix) {
-        writer.json(r#""blocks":"#).all(&self.blocks, |writer, block| block.write(writer, prefix));
-        writer.json(r#","transactions":"#).txids(&self.transactions).json("}");
+    /// Writes blocks and ids; `mark` stands before the first.
+    fn write_lists(&self, writer: &mut Writer, mut mark: &'static str, prefix: AddressPrefix) {
+        if !self.blocks.is_empty() {
+            writer.json(mark).json(r#""blocks":"#);
+            writer.all(&self.blocks, |writer, block| block.write(writer, prefix));
+            mark = ",";
+        }
+        if !self.transactions.is_empty() {
+            let ids: Vec<u8> = self.transactions.iter().flat_map(|id| *id.as_bytes()).collect();
+            writer.json(mark).json(r#""transactions":""#).base64(&ids).json("\"");
+            mark = ",";
+        }
+        writer.json(if mark == "{" { "{}" } else { "}" });
     }
 
     fn size_guess(&self) -> usize {
-        300 + self.transactions.len() * 67 + self.blocks.len() * (2 * HEADER_SIZE + 200)
+        300 + self.transactions.len() * 43 + self.blocks.len() * (2 * HEADER_SIZE + 200)
     }
+}
+
+fn read_ids(field: Field<'_>) -> Result<Vec<Txid>, WireError> {
+    let bytes = field.base64("transactions", ANNOUNCED_IDS_MAX * 32)?;
+    let (ids, rest) = bytes.as_chunks();
+    if rest.is_empty() {
+        return Ok(ids.iter().map(|id| Txid::from_bytes(*id)).collect());
+    }
+    Err(WireError::Value {
+        field: "transactions",
+        expected: "a whole number of 32 bytes".to_owned(),
+        got: format!("{} bytes", bytes.len()),
+    })
 }

@@ -2,7 +2,7 @@
 //!
 //! - `{"ask":7,"what":"headers","locator":[...]}`: a question, with a number that its answer bears;
 //! - `{"answer":7,"status":200,"body":...}`: what the same question is answered over HTTP;
-//! - `{"tell":{"blocks":[...],"transactions":[...]}}`: an announcement, which nothing answers.
+//! - `{"tell":{"blocks":[...],"transactions":"..."}}`: an announcement, which nothing answers.
 
 use super::super::block::BLOCK_JSON_MAX;
 use super::super::error::WireError;
