@@ -7,6 +7,7 @@ use crate::http::live::{self, LiveHub};
 use crate::http::{self, Api, HttpServer, ROUTES, Running};
 use crate::miner::{Miner, MinerHandle, MinerOptions};
 use crate::net::client::HttpClient;
+use crate::net::links::Links;
 use crate::net::{self, Network, reach_of};
 use crate::node::ports::PeerControl;
 use crate::node::{Event, NodeHandle, Opened, Opening, Owner};
@@ -21,7 +22,10 @@ use signal_hook::iterator::Signals;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How often the thread that waits for live connections looks whether they are over.
+const LINKS_TICK: Duration = Duration::from_millis(200);
 
 /// Bytes of the operator's token: 256 bits from the operating system.
 const TOKEN_BYTES: usize = 32;
@@ -80,6 +84,7 @@ struct Parts {
     http: Running,
     miner: Arc<MinerHandle>,
     net: Arc<Network>,
+    links: Links,
 }
 
 impl Parts {
@@ -92,7 +97,7 @@ impl Parts {
         token: String,
     ) -> Result<Self, Stopped> {
         let address = server.local_addr();
-        let net = start_net(settings, &node, net_events, address, spawner)?;
+        let (net, links) = start_net(settings, &node, net_events, address, spawner)?;
         let miner = start_miner(settings, &node, &net, spawner)?;
         let timeout = settings.miner.mine_timeout;
         let api = Api::new(node.clone(), miner.clone(), net.clone(), timeout, address.port());
@@ -108,7 +113,7 @@ impl Parts {
             ..http::Settings::default()
         };
         let http = server.start(settings, &ROUTES, api, spawner)?;
-        Ok(Self { node, http, miner, net })
+        Ok(Self { node, http, miner, net, links })
     }
 
     /// Nobody comes in any more, then nothing is made any more, then nothing goes out any more; the
@@ -118,6 +123,7 @@ impl Parts {
         self.http.stop();
         self.miner.stop();
         self.net.stop();
+        self.links.stop();
     }
 }
 
@@ -127,11 +133,13 @@ fn start_net(
     events: Receiver<Event>,
     address: SocketAddr,
     spawner: &Spawner,
-) -> Result<Arc<Network>, Stopped> {
+) -> Result<(Arc<Network>, Links), Stopped> {
+    let links = Links::start(spawner).context("cannot start live connections")?;
     let dir =
         DataDir::open(&settings.node.data_dir, address.port()).map_err(anyhow::Error::from)?;
     let opening = net::Opening {
         node: node.clone(),
+        links: Some(Arc::new(links.clone())),
         client: Box::new(HttpClient::new(node.prefix())),
         file: dir.peers().as_path().into(),
         peers: settings.node.peers.clone(),
@@ -140,11 +148,27 @@ fn start_net(
         instance: random()?,
         seed: random()?,
     };
-    Ok(Network::start(opening, events, spawner).context("cannot start the peer network")?)
+    let network =
+        Network::start(opening, events, spawner).context("cannot start the peer network")?;
+    pass_on_links(&network, links.clone(), spawner)?;
+    Ok((network, links))
 }
 
 fn random() -> Result<u64, Stopped> {
     Ok(getrandom::u64().context("the operating system gives no randomness")?)
+}
+
+/// Tells the network what happens on live connections, until these are stopped.
+fn pass_on_links(network: &Arc<Network>, links: Links, spawner: &Spawner) -> Result<(), Stopped> {
+    let network = network.clone();
+    let work = move || {
+        while !links.is_over() {
+            if let Some(event) = links.next(LINKS_TICK) {
+                network.link_event(event);
+            }
+        }
+    };
+    Ok(spawner.spawn("net-links", work).context("cannot start a thread")?)
 }
 
 fn start_miner(

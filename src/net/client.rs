@@ -25,7 +25,7 @@ const CONNECT_MAX: Duration = Duration::from_secs(2);
 const FIRST_BYTE_MAX: Duration = Duration::from_secs(4);
 
 /// How long a small exchange may take in all.
-const SMALL_MAX: Duration = Duration::from_secs(5);
+pub(super) const SMALL_MAX: Duration = Duration::from_secs(5);
 
 /// How long a handshake may take while a person waits for it.
 const QUICK_MAX: Duration = Duration::from_secs(2);

@@ -12,7 +12,7 @@ use crate::node::ports::{PeerControl, PeerError, PeerInfo, PeerState, Resolved, 
 use crate::node::{NodeHandle, View};
 use crate::primitives::{Amount, Height, PeerAddress, PeerId, UnixTime, Work};
 use crate::wire::{Announcement, Handshake, PEER_VERSION, Question, Reach};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// How long Resolve Conflicts waits for the peers to answer.
@@ -33,7 +33,18 @@ const LOSSES_DEPTH_MAX: u32 = 1_000;
 
 impl PeerControl for Network {
     fn list(&self) -> Vec<PeerInfo> {
-        self.table().infos()
+        let table = self.table();
+        let (mut infos, reaching) = (table.infos(), table.reaching_us());
+        let lines = self.lines();
+        for info in &mut infos {
+            let id = PeerId::from(info.node.clone());
+            info.live = lines.of(&id).is_some() || reaching.contains(&id);
+        }
+        infos
+    }
+
+    fn incoming(&self) -> usize {
+        self.lines().inbound().len()
     }
 
     fn add(&self, address: PeerAddress) -> Result<Option<String>, PeerError> {
@@ -45,7 +56,7 @@ impl PeerControl for Network {
         let Some(node) = self.node() else { return Ok(None) };
         // As it is before they meet: whoever is called may be quick to bring its chain.
         let before = node.view();
-        let question = Question::Handshake(self.handshake(&node));
+        let question = Question::Handshake(self.handshake_to(&node, None));
         drop(node);
         let met = self.met(&id, self.client.call(&address, &question, Pace::Quick));
         let Some(node) = self.node() else { return Ok(None) };
@@ -98,7 +109,7 @@ impl PeerControl for Network {
         let shown = || address.as_ref().map_or_else(|| client.to_string(), PeerAddress::to_string);
         self.judge(theirs, shown)?;
         let Some(node) = self.node() else { return Ok(self.farewell(theirs.time)) };
-        let ours = self.handshake(&node);
+        let ours = self.handshake_to(&node, Some(theirs.instance));
         if let Some(address) = address.filter(|address| may_call_back(address, client)) {
             let is_news = theirs.work > ours.work;
             if address.ip() != Some(client) {
@@ -122,6 +133,10 @@ impl PeerControl for Network {
         if let Some(sender) = sender {
             self.hear(&sender, news);
         }
+    }
+
+    fn take_link(&self, stream: TcpStream, client: SocketAddr) {
+        self.let_in(stream, client);
     }
 
     fn is_ahead(&self, from: Option<PeerAddress>) {

@@ -4,6 +4,7 @@
 //! out, and there are as many threads as these allow in all: whatever is due finds a thread.
 
 use super::job::Begun;
+use super::lines::READERS;
 use super::sync::FETCHERS;
 use super::table::CALLS_MAX;
 use super::{Network, lock};
@@ -14,9 +15,9 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Calls that the table hands out, fetches of the sync, and one thread that waits for the owner with
+/// Calls that the table hands out, fetches of the sync, texts of live connections, and one thread that waits for the owner with
 /// what they have brought.
-const THREADS: usize = CALLS_MAX + FETCHERS + 1;
+const THREADS: usize = CALLS_MAX + FETCHERS + READERS + 1;
 
 /// Stack of a calling thread: the deepest it goes is reading JSON, which does not recurse.
 const STACK_BYTES: usize = 512 << 10;

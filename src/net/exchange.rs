@@ -71,6 +71,9 @@ impl Network {
                 if let Some(address) = target.id.address().filter(|_| is_new_run) {
                     self.merge_twin(address, theirs.instance);
                 }
+                if let Some(address) = target.id.address() {
+                    self.part_twice_linked(address, &theirs);
+                }
                 self.compare(&node, &target.id, (&theirs, told));
             }
             Err(Met::Busy) => table.busy(target, times.monotonic),
@@ -163,6 +166,7 @@ impl Network {
     pub(super) fn accuse(&self, peer: &PeerId, error: &dyn std::fmt::Display) {
         if let Some(node) = self.node() {
             self.table().accuse(peer, error, node.now().monotonic);
+            self.part(peer);
         }
     }
 

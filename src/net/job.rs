@@ -14,7 +14,7 @@ use super::relay::Chore;
 use super::sync::{self, Scene};
 use super::table::Task;
 use super::{Network, lock, times};
-use crate::primitives::{PeerAddress, PeerId, Work};
+use crate::primitives::{LinkId, PeerAddress, PeerId, Work};
 use crate::wire::Question;
 use std::time::Duration;
 
@@ -22,14 +22,31 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Job(Kind);
 
-#[derive(Debug)]
-enum Kind {
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
     /// For one peer. The work is that of our tip when it was handed out.
     Peer(Task, Work),
     /// For the sync.
     Sync(sync::Task),
     /// Write the list of peers down.
     Save,
+    /// Read what has come on a live connection.
+    Text(LinkId, String),
+    /// What was asked on a live connection that is gone: for the same.
+    Stranded(Box<Self>),
+}
+
+impl Kind {
+    /// Whom it is about.
+    pub(super) fn peer(&self) -> Option<PeerId> {
+        match self {
+            Self::Peer(task, _) => Some(task.peer()),
+            Self::Sync(task) => Some(task.peer().clone()),
+            Self::Stranded(kind) => kind.peer(),
+            Self::Text(id, _) => Some(PeerId::Link(*id)),
+            Self::Save => None,
+        }
+    }
 }
 
 /// How a job goes on.
@@ -45,6 +62,8 @@ pub enum Begun {
         /// How soon it has to be answered.
         pace: Pace,
     },
+    /// It was asked on a live connection: what comes there ends the job.
+    OnLink,
     /// Nothing is to be asked: the job is over.
     Over,
 }
@@ -61,8 +80,13 @@ impl Network {
         match lock(&self.chores).next(now) {
             Some(Chore::Save) => return Ok(Job(Kind::Save)),
             Some(Chore::Pull(turn)) => self.table().pull_from_next(turn),
+            Some(Chore::Lines) => self.tend_lines(now),
             None => {}
         }
+        let line_idle = match self.next_on_lines(now) {
+            Ok(kind) => return Ok(Job(kind)),
+            Err(idle) => idle,
+        };
         let view = node.view();
         let work = view.chain.tip().total_work;
         let first = {
@@ -89,28 +113,49 @@ impl Network {
             // Someone may wait for it, and the table may have more to do.
             self.signal.tell();
         }
-        task.map(|task| Job(Kind::Sync(task))).map_err(|sync_idle| idle.min(sync_idle))
+        task.map(|task| Job(Kind::Sync(task)))
+            .map_err(|sync_idle| idle.min(line_idle).min(sync_idle))
     }
 
     /// Begins a job: what is to be asked, and of whom.
     pub fn begin(&self, job: &Job) -> Begun {
-        let (peer, asked) = match &job.0 {
-            Kind::Save => {
-                self.save();
-                return Begun::Over;
-            }
-            Kind::Peer(task, _) => (task.peer(), self.begin_task(task)),
-            Kind::Sync(task) => (task.peer().clone(), Some((task.question(), Pace::Usual))),
+        let gone = || CallError::Unreachable("the live connection is gone".to_owned());
+        match &job.0 {
+            Kind::Save => self.save(),
+            Kind::Text(id, text) => self.read_text(*id, text),
+            Kind::Peer(..) | Kind::Sync(_) => return self.begin_to_ask(&job.0),
+            Kind::Stranded(kind) => match (kind.peer(), self.question(kind)) {
+                (Some(PeerId::At(address)), Some((question, pace))) => {
+                    return Begun::Http { address, question, pace };
+                }
+                _ => self.conclude(kind, Err(gone())),
+            },
+        }
+        Begun::Over
+    }
+
+    fn begin_to_ask(&self, kind: &Kind) -> Begun {
+        let (Some(peer), Some((question, pace))) = (kind.peer(), self.question(kind)) else {
+            return Begun::Over;
         };
-        match (peer, asked) {
-            (PeerId::At(address), Some((question, pace))) => {
-                Begun::Http { address, question, pace }
-            }
-            (PeerId::Link(_), Some(_)) => {
-                self.conclude(&job.0, Err(CallError::Unreachable("it has no address".to_owned())));
+        match (self.line_for(&peer, &question), peer) {
+            (Some(line), peer) => self.begin_on_line(kind, (line, peer), (question, pace)),
+            (None, PeerId::At(address)) => Begun::Http { address, question, pace },
+            (None, PeerId::Link(_)) => {
+                let gone = CallError::Unreachable("the live connection is gone".to_owned());
+                self.conclude(kind, Err(gone));
                 Begun::Over
             }
-            (_, None) => Begun::Over,
+        }
+    }
+
+    /// What to ask; `None` if there is nothing, or once the network is stopped.
+    fn question(&self, kind: &Kind) -> Option<(Question, Pace)> {
+        match kind {
+            Kind::Peer(task, _) => self.begin_task(task),
+            Kind::Sync(task) => Some((task.question(), Pace::Usual)),
+            Kind::Stranded(kind) => self.question(kind),
+            Kind::Save | Kind::Text(..) => None,
         }
     }
 
@@ -120,9 +165,10 @@ impl Network {
         self.signal.tell();
     }
 
-    fn conclude(&self, kind: &Kind, answer: Answer) {
+    pub(super) fn conclude(&self, kind: &Kind, answer: Answer) {
         match kind {
-            Kind::Save => {}
+            Kind::Save | Kind::Text(..) => {}
+            Kind::Stranded(kind) => self.conclude(kind, answer),
             Kind::Peer(task, told) => self.finish_task(task, *told, answer),
             Kind::Sync(sync::Task::Headers(asked)) => self.headers_came(asked, answer),
             Kind::Sync(sync::Task::Bodies(serial, order)) => {
@@ -135,10 +181,13 @@ impl Network {
     fn begin_task(&self, task: &Task) -> Option<(Question, Pace)> {
         let node = self.node()?;
         Some(match task {
-            Task::Exchange(_) => (Question::Handshake(self.handshake(&node)), Pace::Usual),
+            Task::Exchange(target) => {
+                let instance = self.table().find(&target.id).and_then(|peer| peer.instance);
+                (Question::Handshake(self.handshake_to(&node, instance)), Pace::Usual)
+            }
             // A stranger has to answer as quickly as if a person waited: others wait for the place.
             Task::CallBack(_) | Task::Dial(_) => {
-                (Question::Handshake(self.handshake(&node)), Pace::Quick)
+                (Question::Handshake(self.handshake_to(&node, None)), Pace::Quick)
             }
             Task::Announce(_, news) => (Question::Announce(self.announcement(news)), Pace::Usual),
             Task::Summary(_) => (Question::PoolSummary, Pace::Usual),

@@ -21,6 +21,7 @@
 //! | [`wanted`] | which announced transfers are asked of whom |
 //! | [`control`] | what the HTTP layer asks: the list, handshakes, Resolve Conflicts |
 //! | [`links`] | live connections: bytes and bounds, no meaning |
+//! | [`lines`], [`live`], [`spoken`] | live connections: whose they are, and what is said on them |
 //! | [`blame`] | whose fault an error is |
 //! | [`book`] | where other nodes are said to be, and which of them is called |
 //! | [`outbound`], [`eviction`] | which live connections are opened, and which are kept |
@@ -41,8 +42,8 @@
 //! guests that hold no handle to the node while they wait: [`Network::stop`] takes the handle away,
 //! and whoever returns from a call finds nothing left to do.
 //!
-//! Locks: chores, sync, table, book, incoming, wanted, in this order and each for as long as a decision
-//! takes.
+//! Locks: chores, sync, table, book, incoming, wanted, lines, in this order and each for as long as a
+//! decision takes.
 
 mod answer;
 mod blame;
@@ -59,11 +60,14 @@ mod file;
 mod gossip;
 mod incoming;
 mod job;
+pub mod lines;
 pub mod links;
+mod live;
 pub mod outbound;
 mod peer;
 pub mod place;
 mod relay;
+mod spoken;
 mod sync;
 mod table;
 #[cfg(test)]
@@ -75,6 +79,9 @@ use self::client::PeerClient;
 use self::driver::Signal;
 use self::file::PeersFile;
 use self::incoming::Incoming;
+use self::lines::Lines;
+use self::links::LinkDriver;
+use self::live::Waits;
 use self::relay::Chores;
 use self::sync::Sync;
 use self::table::{Table, Times};
@@ -109,6 +116,8 @@ pub struct Opening {
     pub node: NodeHandle,
     /// How peers are called.
     pub client: Box<dyn PeerClient>,
+    /// Live connections; `None` for a node without.
+    pub links: Option<Arc<dyn LinkDriver>>,
     /// Where the list of peers is kept.
     pub file: DiskFile,
     /// Peers to join that the file may not know: of the settings.
@@ -128,6 +137,7 @@ pub struct Network {
     /// Gone once it is over.
     node: Mutex<Option<NodeHandle>>,
     client: Box<dyn PeerClient>,
+    links: Option<Arc<dyn LinkDriver>>,
     prefix: AddressPrefix,
     chain: ChainName,
     instance: u64,
@@ -139,6 +149,7 @@ pub struct Network {
     chores: Mutex<Chores>,
     wanted: Mutex<Wanted>,
     incoming: Mutex<Incoming>,
+    lines: Mutex<Lines<Waits>>,
     /// Something in these has changed.
     signal: Signal,
     /// Held while the file is written, so that an older list never replaces a newer one.
@@ -163,7 +174,7 @@ impl Network {
     /// The network of a node, with the list of peers read, and with no threads.
     /// A list that cannot be read is logged, and the network starts without it.
     pub fn new(opening: Opening) -> Arc<Self> {
-        let Opening { node, instance, seed, client, file, peers, seeds, reach } = opening;
+        let Opening { node, instance, seed, client, links, file, peers, seeds, reach } = opening;
         let file = PeersFile::new(file);
         let mut table = Table::new(instance, exchange_every(&node));
         let mut book = Book::new(seed, seeds);
@@ -188,6 +199,7 @@ impl Network {
             chain: ChainName { name: node.params().name.clone(), id: node.chain_id() },
             node: Mutex::new(Some(node)),
             client,
+            links,
             instance,
             seed,
             reach,
@@ -197,6 +209,7 @@ impl Network {
             chores: Mutex::default(),
             wanted: Mutex::default(),
             incoming: Mutex::default(),
+            lines: Mutex::default(),
             signal: Signal::default(),
             file: Mutex::new(file),
             waits_end: AtomicBool::new(false),
@@ -250,8 +263,9 @@ impl Network {
         lock(&self.table)
     }
 
-    /// What we say of ourselves.
-    fn handshake(&self, node: &NodeHandle) -> Handshake {
+    /// What we say of ourselves to a node that names this instance.
+    fn handshake_to(&self, node: &NodeHandle, instance: Option<u64>) -> Handshake {
+        let linked = instance.is_some_and(|instance| self.lines().goes_to(instance));
         let view = node.view();
         let tip = view.chain.tip();
         Handshake {
@@ -263,7 +277,7 @@ impl Network {
             work: tip.total_work,
             instance: self.instance,
             node: self.reach.clone(),
-            linked: false,
+            linked,
             time: node.now().unix,
         }
     }

@@ -224,6 +224,12 @@ pub struct Peer {
     pub known: Known,
     /// What waits for it.
     pub outbox: Outbox,
+    /// Whether it says that it has opened a live connection to us.
+    pub says_linked: bool,
+    /// How often in a row a live connection to it did not open.
+    pub link_failures: u32,
+    /// Before this none is opened.
+    pub link_not_before: Duration,
 }
 
 impl Peer {
@@ -257,12 +263,27 @@ impl Peer {
             pull: Pull::Not,
             known: Known::default(),
             outbox: Outbox::default(),
+            says_linked: false,
+            link_failures: 0,
+            link_not_before: Duration::ZERO,
         }
+    }
+
+    /// Whether it has opened a live connection to us, as both sides say; `linked` are the instances of
+    /// those who have one.
+    pub fn reaches_us(&self, linked: &BTreeSet<u64>) -> bool {
+        let is_linked = self.instance.is_some_and(|instance| linked.contains(&instance));
+        is_linked && self.says_linked && self.id.address().is_some()
     }
 
     /// Whether the last exchange went well.
     pub fn is_connected(&self) -> bool {
         self.state == PeerState::Connected
+    }
+
+    /// Whether it is called at its address, and no person named that.
+    pub fn is_learned(&self) -> bool {
+        !self.manual && self.id.address().is_some()
     }
 
     /// Whether this is the peer that is meant by `id`.
@@ -313,6 +334,7 @@ impl Peer {
             last_seen: self.last_seen,
             failures: self.failures,
             manual: self.manual,
+            live: false,
         })
     }
 }

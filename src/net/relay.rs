@@ -25,12 +25,16 @@ const PULL_EVERY: Duration = Duration::from_secs(30);
 /// How often the list of peers is written down for the times in it.
 const SAVE_EVERY: Duration = Duration::from_secs(600);
 
+/// How often live connections are looked after.
+const TEND_EVERY: Duration = Duration::from_millis(250);
+
 /// What is done now and then, for no peer's sake. The first look at it starts the clocks.
 #[derive(Debug, Default)]
 pub(super) struct Chores {
     pulled: Option<Duration>,
     turn: usize,
     saved: Option<Duration>,
+    tended: Option<Duration>,
 }
 
 /// One of them.
@@ -40,6 +44,8 @@ pub(super) enum Chore {
     Pull(usize),
     /// Write the list of peers down.
     Save,
+    /// Look after the live connections.
+    Lines,
 }
 
 impl Chores {
@@ -47,6 +53,9 @@ impl Chores {
     pub(super) fn next(&mut self, now: Duration) -> Option<Chore> {
         if is_due(&mut self.saved, now, SAVE_EVERY) {
             return Some(Chore::Save);
+        }
+        if is_due(&mut self.tended, now, TEND_EVERY) {
+            return Some(Chore::Lines);
         }
         is_due(&mut self.pulled, now, PULL_EVERY).then(|| {
             self.turn = self.turn.wrapping_add(1);
@@ -68,12 +77,17 @@ impl Network {
     /// Passes on what has happened in the node.
     pub fn event(&self, event: &Event) {
         let Some(node) = self.node() else { return };
+        let now = node.now().monotonic;
         match event {
             Event::Transfer { transfer, origin } => {
-                lock(&self.wanted).arrived(&transfer.id(), node.now().monotonic);
+                self.note_brought(origin, |line| line.transfer = Some(now));
+                lock(&self.wanted).arrived(&transfer.id(), now);
                 self.table().relay_transfer(transfer.id(), came_from(origin));
             }
-            Event::Tip { change, origin, .. } => self.pass_on_blocks(&node, change, origin),
+            Event::Tip { change, origin, .. } => {
+                self.note_brought(origin, |line| line.block = Some(now));
+                self.pass_on_blocks(&node, change, origin);
+            }
             Event::Wallet => return,
         }
         self.signal.tell();
@@ -103,9 +117,7 @@ impl Network {
         let body = node.view().chain.body_of(&block.hash)?;
         match node.read_block(body) {
             Ok(whole) => {
-                let digest = sha256(&[&self.seed.to_le_bytes(), block.hash.as_bytes()]);
-                let salt = u64::from_le_bytes(*digest.first_chunk().expect("32 bytes"));
-                let compact = CompactBlock::of(&whole, salt);
+                let compact = CompactBlock::of(&whole, self.salt(block.hash.as_bytes()));
                 let said = AnnouncedBlock::new(compact, block.total_work, self.prefix);
                 Some(BlockNews { work: block.total_work, said })
             }
@@ -114,6 +126,12 @@ impl Network {
                 None
             }
         }
+    }
+
+    /// The salt of compact blocks that are made for a purpose. It is told, unlike the seed.
+    pub(super) fn salt(&self, purpose: &[u8]) -> u64 {
+        let digest = sha256(&[&self.seed.to_le_bytes(), purpose]);
+        u64::from_le_bytes(*digest.first_chunk().expect("32 bytes"))
     }
 
     /// What is told over HTTP, to a peer that does not know who calls.

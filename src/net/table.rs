@@ -10,18 +10,19 @@
 
 mod claims;
 mod heard;
+mod linked;
 mod members;
+mod outboxes;
 mod task;
 
 pub use self::task::{Candidate, Outcome, Target, Task};
 
 use super::outbound::{BACKOFF_MAX, BACKOFF_MIN, backoff};
-use super::peer::{BlockNews, Claim, Peer, Pull};
+use super::peer::{Claim, Peer, Pull};
 use crate::node::ports::{PeerInfo, PeerState};
-use crate::primitives::{PeerAddress, PeerId, Txid, UnixTime};
+use crate::primitives::{PeerAddress, PeerId, UnixTime};
 use crate::wire::{BUCKETS_MAX, Handshake};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Peers at most: each costs a call every few seconds. A person is told; others do not get in.
@@ -54,11 +55,11 @@ const CALL_BACKS_MAX: usize = 1;
 /// heard until one of them was called.
 const CANDIDATES_OF_ONE_MAX: usize = 8;
 
-/// The longest pause while a peer is missed that has answered before: most come back soon, from a
-/// restart or a broken line.
-const BACKOFF_MISSED_MAX: Duration = Duration::from_secs(8);
+/// The longest pause while a peer is missed that has answered in this run: however long a line was
+/// broken, it is found soon after. Such calls take turns with all others that may not be answered.
+const BACKOFF_MISSED_MAX: Duration = Duration::from_secs(4);
 
-/// How long a peer is missed; see [`BACKOFF_MISSED_MAX`].
+/// How long a learned peer is missed before it gives way to others.
 const MISSED_FOR: Duration = Duration::from_secs(600);
 
 /// How long a peer is left alone that said it was busy.
@@ -90,6 +91,8 @@ pub struct Table {
     dials: usize,
     /// Whether it is a stranger's turn, when both strangers and peers wait.
     strangers_turn: bool,
+    /// Whether those come first that a person added.
+    ranks_turn: bool,
     /// Lifted while a person waits for every peer to be asked.
     pub suspect_calls_max: usize,
     /// Served last; the next one after it is served first.
@@ -112,6 +115,7 @@ impl Table {
             call_backs: 0,
             dials: 0,
             strangers_turn: false,
+            ranks_turn: true,
             suspect_calls_max: SUSPECT_CALLS_MAX,
             cursor: None,
             serials: 0,
@@ -180,9 +184,6 @@ impl Table {
 
     /// The next thing to do, or how long there is nothing.
     pub fn next(&mut self, now: Duration) -> Result<Task, Duration> {
-        if self.calls >= CALLS_MAX {
-            return Err(BACKOFF_MIN);
-        }
         let task = self
             .pick(|peer| peer.outbox.has_blocks() && can_send(peer, now), Self::announce)
             .or_else(|| self.suspect(now))
@@ -208,7 +209,9 @@ impl Table {
         take: impl Fn(&mut Peer, Target) -> Option<Task>,
     ) -> Option<Task> {
         let behind = |peer: &&Peer| self.cursor.as_ref().is_none_or(|last| peer.id > *last);
-        let ready = |peer: &&Peer| !peer.busy && wants(peer);
+        let has_call = self.calls < CALLS_MAX;
+        let ready =
+            |peer: &&Peer| !peer.busy && (has_call || peer.id.address().is_none()) && wants(peer);
         let chosen = self
             .peers()
             .find(|peer| behind(peer) && ready(peer))
@@ -219,10 +222,11 @@ impl Table {
         let peer = self.peers.get_mut(&chosen)?;
         let suspect = !peer.is_connected();
         let target = Target { id: chosen, serial: peer.serial, suspect };
+        let (calls, suspect_calls) = (target.calls(), target.suspect_calls());
         let task = take(peer, target)?;
         peer.busy = true;
-        self.calls += 1;
-        self.suspect_calls += usize::from(suspect);
+        self.calls += calls;
+        self.suspect_calls += suspect_calls;
         Some(task)
     }
 
@@ -235,14 +239,15 @@ impl Table {
         let peer = self.find_mut(id)?;
         peer.busy = true;
         let target = Target { id: peer.id.clone(), serial: peer.serial, suspect: false };
-        self.calls += 1;
+        self.calls += target.calls();
         Some(target)
     }
 
     /// Whether a call to this peer may be made now.
     pub fn is_free(&self, id: &PeerId, now: Duration) -> bool {
         let is_idle = |peer: &Peer| !peer.busy && can_send(peer, now);
-        self.calls < CALLS_MAX && self.find(id).is_some_and(is_idle)
+        let has_call = self.calls < CALLS_MAX || id.address().is_none();
+        has_call && self.find(id).is_some_and(is_idle)
     }
 
     #[allow(clippy::unnecessary_wraps)] // One shape for all that `pick` takes.
@@ -272,19 +277,24 @@ impl Table {
     }
 
     /// A call to someone who may not answer, within their share of the calls: peers and strangers
-    /// in turn, and of the peers those first that a person added.
+    /// in turn, and of the peers every other time the one that waits longest, else those first that a person added.
     fn suspect(&mut self, now: Duration) -> Option<Task> {
         if self.suspect_calls >= self.suspect_calls_max {
             return None;
         }
         let stranger = if self.strangers_turn { self.stranger(now) } else { None };
         let is_due = |peer: &Peer| !peer.is_connected() && peer.due <= now;
+        let waiting = self.peers().filter(|peer| !peer.busy && is_due(peer));
+        let longest = waiting.min_by_key(|peer| peer.due).map(|peer| peer.id.clone());
+        let longest = longest.filter(|_| !self.ranks_turn);
         let task = stranger
+            .or_else(|| self.pick(|peer| longest.as_ref() == Some(&peer.id), Self::exchange))
             .or_else(|| self.pick(|peer| peer.manual && is_due(peer), Self::exchange))
             .or_else(|| self.pick(|peer| peer.anchor && is_due(peer), Self::exchange))
             .or_else(|| self.pick(is_due, Self::exchange))
             .or_else(|| self.stranger(now))?;
         self.strangers_turn = !matches!(task, Task::CallBack(_));
+        self.ranks_turn ^= self.strangers_turn;
         Some(task)
     }
 
@@ -303,8 +313,8 @@ impl Table {
 
     /// The call to the target has ended.
     fn release(&mut self, target: &Target) {
-        self.calls -= 1;
-        self.suspect_calls -= usize::from(target.suspect);
+        self.calls -= target.calls();
+        self.suspect_calls -= target.suspect_calls();
         if let Some(peer) = self.target(target) {
             peer.busy = false;
         }
@@ -374,9 +384,9 @@ impl Table {
         }
         (peer.state, peer.reason) = (PeerState::Unreachable, reason);
         peer.failures = peer.failures.saturating_add(1);
-        let since = *peer.failing_since.get_or_insert(now);
+        peer.failing_since.get_or_insert(now);
         peer.outbox.drop_blocks();
-        let missed = peer.last_seen.is_some() && !peer.is_doubted() && now - since < MISSED_FOR;
+        let missed = peer.answered > 0 && !peer.is_doubted();
         let most = if missed { BACKOFF_MISSED_MAX } else { BACKOFF_MAX };
         peer.connected_since = None;
         peer.due = now + backoff(peer.failures).min(most).mul_f64(spread.as_secs_f64());
@@ -395,38 +405,6 @@ impl Table {
             if let PeerId::At(address) = gone {
                 push_bounded(&mut self.paused, (address, until), PAUSED_MAX);
             }
-        }
-    }
-
-    /// Puts a transfer into every outbox but that of the peer it came from.
-    pub fn relay_transfer(&mut self, id: Txid, from: Option<&PeerId>) {
-        for peer in self.peers.values_mut() {
-            let came_from = from.is_some_and(|from| peer.is(from));
-            let lacks = !came_from && !peer.known.contains(&id);
-            if lacks && peer.state != PeerState::Refused {
-                peer.outbox.push_transfer(id);
-            }
-        }
-    }
-
-    /// Puts a block into the outbox of every peer that may lack it.
-    pub fn relay_block(&mut self, block: &Arc<BlockNews>, from: Option<&PeerId>) {
-        for peer in self.peers.values_mut() {
-            let came_from = from.is_some_and(|from| peer.is(from));
-            let has_better = peer.claim.is_some_and(|claim| claim.work >= block.work);
-            if !came_from && !has_better && peer.is_connected() {
-                peer.outbox.push_block(block.clone());
-            }
-        }
-    }
-
-    /// Has the open transactions of one connected peer looked at, each in turn.
-    pub fn pull_from_next(&mut self, turn: usize) {
-        let connected = self.peers.values_mut().filter(|peer| peer.is_connected());
-        let mut connected: Vec<_> = connected.collect();
-        let count = connected.len();
-        if let Some(peer) = turn.checked_rem(count).and_then(|at| connected.get_mut(at)) {
-            peer.pull = Pull::Summary;
         }
     }
 
@@ -488,7 +466,7 @@ fn meet(peer: &mut Peer, theirs: &Handshake, times: Times) {
         welcome(peer);
     }
     peer.connected_since.get_or_insert(times.monotonic);
-    peer.instance = Some(theirs.instance);
+    (peer.instance, peer.says_linked) = (Some(theirs.instance), theirs.linked);
     peer.claim = Some(Claim { height: theirs.height, tip: theirs.tip, work: theirs.work });
     peer.last_seen = Some(times.unix);
     peer.clock_offset = Some(theirs.time.seconds_since(times.unix));
@@ -500,6 +478,7 @@ fn meet(peer: &mut Peer, theirs: &Handshake, times: Times) {
 fn welcome(peer: &mut Peer) {
     if !peer.is_connected() {
         peer.pull = Pull::Summary;
+        (peer.link_failures, peer.link_not_before) = (0, Duration::ZERO);
     }
     (peer.state, peer.reason) = (PeerState::Connected, String::new());
     (peer.failures, peer.failing_since) = (0, None);

@@ -15,14 +15,15 @@ use std::time::Duration;
 /// dropped; comparing pools finds what was in them.
 pub const PER_PEER_MAX: usize = 4_096;
 
-/// Announcements in all at most, as long as there are no more than 128 peers: some 9 MB.
-pub const WANTED_MAX: usize = SHARED_MAX + 128 * OWN_MAX;
+/// Announcements in all at most, as long as there are no more than 192 peers, 64 of them
+/// on live connections of their own: some 9 MB.
+pub const WANTED_MAX: usize = SHARED_MAX + 192 * OWN_MAX;
 
 /// Announcements in all beyond which a peer only has its own places.
 const SHARED_MAX: usize = 25_000;
 
 /// Announcements that a peer has room for whatever the others do.
-pub const OWN_MAX: usize = 195;
+pub const OWN_MAX: usize = 130;
 
 /// Transfers that are asked for in one go at most.
 pub const BATCH_MAX: usize = 512;

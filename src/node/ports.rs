@@ -125,6 +125,8 @@ pub struct PeerInfo {
     pub failures: u32,
     /// Whether a person added it; otherwise it came by itself.
     pub manual: bool,
+    /// Whether a live connection to it or from it is open.
+    pub live: bool,
 }
 
 /// A chain, by the name that people know and by the id that nodes go by.
@@ -276,6 +278,11 @@ pub trait PeerControl: Send + Sync {
     /// # Errors
     /// Another chain or version, or this node itself.
     fn greet(&self, theirs: &Handshake, client: IpAddr) -> Result<Handshake, PeerError>;
+
+    /// Live connections that others have opened.
+    fn incoming(&self) -> usize {
+        0
+    }
 
     /// Takes over a connection of another node at `client`, whose WebSocket handshake has been
     /// answered. Never waits; closes it when there is no room. A network without live connections

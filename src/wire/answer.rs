@@ -174,6 +174,8 @@ pub struct Nodes {
     pub all_nodes: Vec<PeerAddress>,
     /// What is known of each.
     pub peers: Vec<Peer>,
+    /// Live connections that others have opened to this node, also such as cannot be called.
+    pub incoming: usize,
 }
 
 /// One node as `GET /nodes` shows it.
@@ -197,6 +199,8 @@ pub struct Peer {
     pub failures: u32,
     /// Whether a person added it.
     pub manual: bool,
+    /// Whether a live connection to it or from it is open.
+    pub live: bool,
     /// What went wrong last; empty if nothing did.
     pub message: String,
 }
@@ -222,6 +226,8 @@ struct RawNodes<'a> {
     all_nodes: List<Field<'a>, NODES_MAX>,
     #[serde(borrow, default, rename = "peers")]
     _peers: Optional<'a>,
+    #[serde(borrow, default, rename = "incoming")]
+    _incoming: Optional<'a>,
 }
 
 /// Reads `all_nodes` out of a peer's answer to `GET /nodes`.
@@ -427,13 +433,15 @@ mod tests {
             last_seen: None,
             failures: 0,
             manual: true,
+            live: false,
             message: String::new(),
         };
-        let text = to_json(&Nodes { all_nodes: vec![node.clone()], peers: vec![peer] });
+        let text =
+            to_json(&Nodes { all_nodes: vec![node.clone()], peers: vec![peer], incoming: 2 });
         let expected = concat!(
             r#"{"all_nodes":["localhost:5001"],"peers":[{"node":"localhost:5001","#,
             r#""state":"connected","height":5,"work":null,"last_seen":null,"#,
-            r#""failures":0,"manual":true,"message":""}]}"#
+            r#""failures":0,"manual":true,"live":false,"message":""}],"incoming":2}"#
         );
         assert_eq!(text, expected);
         assert_eq!(all_nodes_from_json(&text), Ok(vec![node]));

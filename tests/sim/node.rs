@@ -124,6 +124,7 @@ impl Node {
         let (inline, handle) = Inline::new(owner, handle);
         let (events, seen) = (events.remove(0), handle.view());
         let opening = net::Opening {
+            links: None,
             node: handle.clone(),
             client: Box::new(NoClient),
             file: DiskFile::on(&self.disk.shared(), data_dir().peers()),

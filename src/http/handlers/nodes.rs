@@ -43,7 +43,8 @@ fn changed(api: &Api, message: String) -> NodesChanged {
 pub fn list(api: &Api, _: &Request) -> Answer {
     let known = api.peers.list();
     let all_nodes = known.iter().map(|peer| peer.node.clone()).collect();
-    Ok(json(200, &Nodes { all_nodes, peers: known.into_iter().map(shown).collect() }))
+    let peers = known.into_iter().map(shown).collect();
+    Ok(json(200, &Nodes { all_nodes, peers, incoming: api.peers.incoming() }))
 }
 
 fn shown(peer: PeerInfo) -> Peer {
@@ -53,8 +54,9 @@ fn shown(peer: PeerInfo) -> Peer {
         PeerState::Unreachable => wire::PeerState::Unreachable,
         PeerState::Refused => wire::PeerState::Refused,
     };
-    let PeerInfo { node, reason: message, height, work, last_seen, failures, manual, .. } = peer;
-    Peer { node, state, height, work, last_seen, failures, manual, message }
+    let PeerInfo { node, reason: message, height, work, last_seen, failures, manual, live, .. } =
+        peer;
+    Peer { node, state, height, work, last_seen, failures, manual, live, message }
 }
 
 /// `POST /resolve-conflicts`: asks all peers at once and takes over the best chain among them.

@@ -6,9 +6,11 @@
 
 use super::post::{Fresh, Post};
 use super::{
-    FRAME_MAX, How, LinkEnd, PING_EVERY, SILENCE_MAX, STUCK_MAX, TEXT_COST, TEXT_MAX, TEXT_TIME_MAX,
+    FRAME_MAX, How, LinkEnd, PING_EVERY, SILENCE_MAX, STUCK_MAX, TEXT_COST, TEXT_MAX,
+    TEXT_TIME_MAX, UNCONFIRMED_MAX,
 };
 use crate::primitives::LinkId;
+use socket2::SockRef;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Instant;
@@ -102,6 +104,7 @@ impl Link {
         let Fresh { id, stream, how, early } = fresh;
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
+        SockRef::from(&stream).set_tcp_user_timeout(Some(UNCONFIRMED_MAX))?;
         let role = match how {
             How::Dialled(_) => Role::Client,
             How::Accepted(_) => Role::Server,

@@ -79,6 +79,10 @@ pub const PING_EVERY: Duration = Duration::from_secs(15);
 /// How long a link may be silent, pongs included, before it counts as dead.
 pub const SILENCE_MAX: Duration = Duration::from_secs(45);
 
+/// How long what was sent may wait for the other side's system to confirm it (`TCP_USER_TIMEOUT`): a
+/// line that is cut is noticed so early when something is to be told.
+pub const UNCONFIRMED_MAX: Duration = Duration::from_secs(10);
+
 /// How long a link may take nothing of what waits for it.
 pub const STUCK_MAX: Duration = Duration::from_secs(20);
 
@@ -105,6 +109,10 @@ pub trait LinkDriver: Send + Sync {
 
     /// Bytes that wait to leave on this link; 0 for one that is not there.
     fn pending_bytes(&self, id: LinkId) -> usize;
+
+    /// A text that has come on this link was dealt with, and the next may come: so a link that floods
+    /// is read as slowly as it is served.
+    fn done(&self, id: LinkId);
 }
 
 /// Why a text was not sent.
@@ -236,7 +244,7 @@ impl Links {
     }
 
     /// The next event, each link in its turn; waits for one at most `timeout`. `None` also when it is
-    /// over. Who takes them in several threads sees to the order of one link himself.
+    /// over. After a text nothing more of its link comes until [`LinkDriver::done`].
     pub fn next(&self, timeout: Duration) -> Option<LinkEvent> {
         self.post.take(timeout)
     }
@@ -278,5 +286,9 @@ impl LinkDriver for Links {
 
     fn pending_bytes(&self, id: LinkId) -> usize {
         self.post.pending(id)
+    }
+
+    fn done(&self, id: LinkId) {
+        self.post.done(id);
     }
 }

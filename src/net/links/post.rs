@@ -2,7 +2,8 @@
 //!
 //! Owns the queues, their bounds and the count of all bytes held. Never touches a socket but the one that
 //! wakes the thread. Invariants: a link has a mailbox from the moment it is named until its end was
-//! taken; its events come out in order, and links that have any are served in turn.
+//! taken; its events come out in order, none while a text is dealt with, and links that have any are
+//! served in turn.
 
 use super::{
     BULK_MIN, HELD_MAX, How, INBOX_MAX, INBOX_TEXTS_MAX, LINKS_MAX, LinkEnd, LinkEvent, LinkFull,
@@ -44,7 +45,7 @@ pub(super) struct Post {
 #[derive(Default)]
 struct State {
     boxes: BTreeMap<LinkId, Mailbox>,
-    /// Links with events, each once, in the order of their turns.
+    /// Links with events that may be taken, each once, in the order of their turns.
     ready: VecDeque<LinkId>,
     fresh: Vec<Fresh>,
     /// Bytes of all queues and unfinished texts.
@@ -61,6 +62,8 @@ struct Mailbox {
     events: VecDeque<LinkEvent>,
     /// Bytes of the texts among them.
     arrived: usize,
+    /// Whether a text was taken that is not dealt with.
+    is_taken: bool,
     outgoing: VecDeque<String>,
     /// What was sent here and the system has not taken: bytes and [`TEXT_COST`] a text.
     pending: usize,
@@ -170,6 +173,16 @@ impl Post {
             }
             let waited = self.arrived.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// The text that was taken last is dealt with.
+    pub(super) fn done(&self, id: LinkId) {
+        let mut state = self.lock();
+        let Some(mailbox) = state.boxes.get_mut(&id) else { return };
+        if std::mem::take(&mut mailbox.is_taken) && !mailbox.events.is_empty() {
+            state.ready.push_back(id);
+            self.arrived.notify_one();
         }
     }
 
@@ -284,7 +297,7 @@ impl State {
     fn push(&mut self, event: LinkEvent) {
         let id = event.id();
         let Some(mailbox) = self.boxes.get_mut(&id) else { return };
-        if mailbox.events.is_empty() {
+        if mailbox.events.is_empty() && !mailbox.is_taken {
             self.ready.push_back(id);
         }
         if let LinkEvent::Frame { text, .. } = &event {
@@ -298,7 +311,8 @@ impl State {
         let id = self.ready.pop_front()?;
         let mailbox = self.boxes.get_mut(&id)?;
         let event = mailbox.events.pop_front()?;
-        if !mailbox.events.is_empty() {
+        mailbox.is_taken = matches!(event, LinkEvent::Frame { .. });
+        if !mailbox.events.is_empty() && !mailbox.is_taken {
             self.ready.push_back(id);
         }
         match &event {

@@ -48,7 +48,9 @@ impl World {
     }
 
     fn next(&self) -> LinkEvent {
-        self.links.next(DEADLINE).expect("an event")
+        let event = self.links.next(DEADLINE).expect("an event");
+        self.links.done(event.id());
+        event
     }
 
     fn text(&self, id: u64) -> String {
@@ -196,6 +198,21 @@ fn an_end_comes_once_however_it_comes() {
     assert_eq!(world.text(5), "bye");
     assert!(matches!(world.end(5), LinkEnd::Left | LinkEnd::Lost(_)));
     assert_eq!(world.links.next(Duration::ZERO), None);
+}
+
+#[test]
+fn no_text_comes_until_the_one_before_was_dealt_with() {
+    let world = World::new();
+    let (mut one, mut other) = (client(world.accept(1)), client(world.accept(2)));
+    ["a", "b"].into_iter().for_each(|text| one.send(Message::text(text)).unwrap());
+    wait("both", || world.links.post.waiting(LinkId(1)) == 2);
+    let first = world.links.next(DEADLINE);
+    assert!(matches!(first, Some(LinkEvent::Frame { id: LinkId(1), .. })), "{first:?}");
+    assert_eq!(world.links.next(Duration::ZERO), None);
+    other.send(Message::text("c")).unwrap();
+    assert_eq!(world.text(2), "c");
+    world.links.done(LinkId(1));
+    assert_eq!(world.text(1), "b");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::time::Duration;
 impl Table {
     /// Whether a person may add one more.
     pub fn has_room(&self) -> bool {
-        self.peers.len() < PEERS_MAX
+        self.peers().filter(|peer| peer.id.address().is_some()).count() < PEERS_MAX
     }
 
     /// Adds what a person wants, or makes it that; its handshake is due.
@@ -30,7 +30,7 @@ impl Table {
         }
     }
 
-    fn insert(&mut self, mut peer: Peer) {
+    pub(super) fn insert(&mut self, mut peer: Peer) {
         self.serials += 1;
         peer.serial = self.serials;
         self.peers.insert(peer.id.clone(), peer);
@@ -108,13 +108,13 @@ impl Table {
     }
 
     pub(super) fn has_learned_room(&self, now: Duration) -> bool {
-        let learned = self.peers().filter(|peer| !peer.manual).count();
+        let learned = self.peers().filter(|peer| peer.is_learned()).count();
         (learned < LEARNED_MAX && self.has_room()) || self.most_missed(now).is_some()
     }
 
     /// A learned peer that has not answered for long.
     fn most_missed(&self, now: Duration) -> Option<PeerId> {
-        let missed = self.peers().filter(|peer| !peer.manual && !peer.busy);
+        let missed = self.peers().filter(|peer| peer.is_learned() && !peer.busy);
         let since = |peer: &&Peer| peer.failing_since.filter(|since| now - *since > MISSED_FOR);
         let oldest = missed.filter_map(|peer| Some((since(&peer)?, &peer.id))).min();
         oldest.map(|(_, id)| id.clone())
@@ -204,7 +204,7 @@ impl Table {
         }
         // Whoever answers here is another node than the peer that once had this address too.
         self.peers.values_mut().for_each(|peer| peer.drop_alias(address));
-        let learned = self.peers().filter(|peer| !peer.manual).count();
+        let learned = self.peers().filter(|peer| peer.is_learned()).count();
         if (learned >= LEARNED_MAX || !self.has_room())
             && let Some(missed) = self.most_missed(times.monotonic)
         {

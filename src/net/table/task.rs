@@ -25,6 +25,18 @@ pub struct Target {
     pub(super) suspect: bool,
 }
 
+impl Target {
+    /// Calls that it takes of those there are: on a live connection nobody waits with a thread.
+    pub(super) fn calls(&self) -> usize {
+        usize::from(self.id.address().is_some())
+    }
+
+    /// Those among them to one who may not answer.
+    pub(super) fn suspect_calls(&self) -> usize {
+        usize::from(self.suspect && self.id.address().is_some())
+    }
+}
+
 /// What is to be done for one peer.
 #[derive(Clone, Debug)]
 pub enum Task {

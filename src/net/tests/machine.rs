@@ -126,6 +126,7 @@ impl Node {
         let events = opened.events.remove(0);
         let (inline, handle) = Inline::new(opened.owner, opened.handle);
         let network = Network::new(Opening {
+            links: None,
             node: handle.clone(),
             client: Box::new(NoClient),
             file: dir.path().join("peers.txt").as_path().into(),

@@ -1,12 +1,15 @@
 //! Real nodes with their owners and files in one process, joined by a network that is a map.
 
 mod client;
+mod live;
 mod machine;
 mod peers;
 mod relay;
 mod sync;
 mod table;
+mod wires;
 
+use self::wires::{AllWires, FakeLinks, pump};
 use super::client::{CallError, Pace, PeerClient, Reply};
 use super::{Network, Opening};
 use crate::chain::accept::Now;
@@ -72,6 +75,8 @@ pub(super) struct World {
     pub seeds: Mutex<Vec<PeerAddress>>,
     /// Calls that were made: caller, address, path.
     pub calls: Mutex<Vec<(u16, String, &'static str)>>,
+    /// Live connections.
+    wires: AllWires,
     /// Black holes hang on it; it ends with the world.
     end: Receiver<()>,
     _ending: Sender<()>,
@@ -87,6 +92,7 @@ impl World {
             cuts: Mutex::default(),
             seeds: Mutex::default(),
             calls: Mutex::default(),
+            wires: Mutex::default(),
             end,
             _ending: ending,
         })
@@ -126,10 +132,25 @@ impl World {
         }
     }
 
+    /// Puts a node behind a router: another cannot call it.
+    pub(super) fn hide(&self, hidden: &TestNode, from: &TestNode) {
+        self.cuts.lock().unwrap().insert((BASE + from.port, BASE + hidden.port));
+    }
+
     /// How often a node has called an address for something.
     pub(super) fn count(&self, from: u16, path: &str) -> usize {
         let calls = self.calls.lock().unwrap();
         calls.iter().filter(|(caller, _, asked)| *caller == from && *asked == path).count()
+    }
+}
+
+impl Server {
+    /// The network of a node that tells the truth.
+    fn network(&self) -> Option<&Arc<Network>> {
+        match self {
+            Self::Node(network, _) => Some(network),
+            Self::Liar(..) | Self::BlackHole => None,
+        }
     }
 }
 
@@ -230,9 +251,11 @@ impl TestNode {
         let Opened { owner, handle, mut events, lock, .. } = open(opening).unwrap();
         let spawner = Spawner::new();
         spawner.spawn("owner", move || owner.run().unwrap()).unwrap();
+        let (links, link_events) = FakeLinks::new(world, port);
         let opening = Opening {
             node: handle.clone(),
             client: Box::new(FakeClient { world: world.clone(), port }),
+            links: Some(Arc::new(links)),
             file: dir.path().join(format!("peers-{port}.txt")).as_path().into(),
             peers: Vec::new(),
             seeds: world.seeds.lock().unwrap().clone(),
@@ -241,6 +264,8 @@ impl TestNode {
             seed: getrandom::u64().unwrap(),
         };
         let network = Network::start(opening, events.remove(0), &spawner).unwrap();
+        let pumped = network.clone();
+        spawner.spawn("links", move || pump(&pumped, &link_events)).unwrap();
         world.serve(&address(port), Server::Node(network.clone(), handle.clone()));
         Self { port, node: handle, network, spawner, dir, _lock: lock.unwrap() }
     }

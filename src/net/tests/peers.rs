@@ -85,7 +85,7 @@ fn who_answers_with_anothers_instance_keeps_nobody_out() {
     // The impostor answers at its own address with what the other says of itself.
     let impostor: PeerAddress = address(3).parse().unwrap();
     world.serve(&address(3), Server::Node(other.network.clone(), other.node.clone()));
-    let mut said = other.network.handshake(&other.node);
+    let mut said = other.network.handshake_to(&other.node, None);
     said.node = Some(Reach::Node(impostor));
     one.network.greet(&said, LOCAL).unwrap();
     wait("the impostor is in the list", || listed(&one, 3));
@@ -128,7 +128,7 @@ fn a_removed_peer_stays_removed_whatever_it_says_and_over_a_restart() {
 fn nobody_gets_others_into_our_list() {
     let world = World::new();
     let (one, victim) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
-    let mut said = one.network.handshake(&one.node);
+    let mut said = one.network.handshake_to(&one.node, None);
     (said.instance, said.node) = (7, Some(Reach::Node(victim.at())));
     for _ in 0..100 {
         one.network.greet(&said, LOCAL).unwrap();

@@ -127,10 +127,26 @@ fn pauses_double_up_to_ten_minutes_and_end_with_an_answer() {
     let Ok(Task::Exchange(target)) = table.next(now) else { panic!("due") };
     table.answered(&target, &handshake(1), times(now));
     assert_eq!(table.peers().next().unwrap().state, PeerState::Connected);
-    // One that is missed is tried every few seconds for some time.
-    table.fail(&id(1), "no".to_owned(), now);
-    (0..5).for_each(|_| table.fail(&id(1), "no".to_owned(), now));
-    assert!(table.peers().next().unwrap().due - now <= seconds(10));
+    // One that is missed is tried every few seconds, however long it is away.
+    for hour in 0..5 {
+        let now = now + seconds(3_600 * hour);
+        (0..5).for_each(|_| table.fail(&id(1), "no".to_owned(), now));
+        assert!(table.peers().next().unwrap().due - now <= seconds(5));
+    }
+}
+
+#[test]
+fn many_missed_that_a_person_added_do_not_keep_others_from_being_tried() {
+    let mut table = Table::new(1, EVERY);
+    (1..=8).for_each(|port| table.add_manual(&at(port)));
+    table.restore(&crate::wire::PeerRecord::new(at(9)), times(seconds(0)));
+    let mut tried = Vec::new();
+    for now in (1..=10).map(|step| seconds(1_000 * step)) {
+        let Ok(Task::Exchange(target)) = table.next(now) else { panic!("due") };
+        tried.push(target.id.clone());
+        table.not_answered(&target, "no".to_owned(), now);
+    }
+    assert!(tried[0] == id(1) && tried.contains(&id(9)), "{tried:?}");
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn many_floods_leave_room_for_everyone_else() {
         wanted.announce(&peer(number), flood(number), at(0));
     }
     let before: Vec<_> = (1..=100).map(|number| wanted.len_of(&peer(number))).collect();
-    for number in 101..=128 {
+    for number in 101..=192 {
         let own = OWN_MAX as u64;
         let honest = ids(number * 10_000..number * 10_000 + own);
         assert_eq!(wanted.announce(&peer(number), honest, at(1)), 0, "{number}");
@@ -149,7 +149,7 @@ fn many_floods_leave_room_for_everyone_else() {
     assert_eq!(before, after);
     assert!(wanted.len() <= WANTED_MAX && WANTED_MAX <= 50_000);
     assert!(bytes(&wanted) < 16 << 20, "{}", bytes(&wanted));
-    for number in 1..=128 {
+    for number in 1..=192 {
         wanted.forget(&peer(number));
     }
     assert!(wanted.announced.is_empty() && wanted.asked.is_empty() && wanted.peers.is_empty());

@@ -30,8 +30,7 @@ pub struct Handshake {
     pub instance: u64,
     /// How it can be reached; left out if it cannot.
     pub node: Option<Reach>,
-    /// Whether it holds a live connection that the other has opened to it, as far as instances
-    /// tell.
+    /// Whether it has opened a live connection to the other that is open, as far as instances tell.
     pub linked: bool,
     /// Its clock.
     pub time: UnixTime,

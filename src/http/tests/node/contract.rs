@@ -178,7 +178,8 @@ fn nodes_are_added_listed_and_removed() {
     node.fails((400, "too-many-peers"), "POST /node", r#"{"node":"10.0.0.2:5000"}"#);
     let listed = node.get("/nodes");
     assert_eq!(listed["all_nodes"].as_array().unwrap().len(), 3);
-    let fields = ["failures", "height", "last_seen", "manual", "message", "node", "state", "work"];
+    let fields =
+        ["failures", "height", "last_seen", "live", "manual", "message", "node", "state", "work"];
     assert_eq!(names(&listed["peers"][0]), fields);
     assert_eq!(listed["peers"][0]["state"], "connected");
     for path in ["/node/localhost:5001", "/node/localhost:5001", "/node/nobody:1"] {

@@ -111,6 +111,7 @@ impl PeerControl for ListedPeers {
             last_seen: None,
             failures: 0,
             manual: true,
+            live: false,
         };
         let warning = (node.port() == 6666).then(|| "Beware.".to_owned());
         known.insert(node, info);

@@ -1,0 +1,302 @@
+//! What is done with live connections: those of others are let in, those to peers are opened, and who is
+//! at the other end stands in the table.
+//!
+//! What comes on them is read in [`super::spoken`], by workers, one text of a line at a time.
+
+use super::client::{Pace, Reply, duration_max};
+use super::eviction::{Admission, admit};
+use super::job::{Begun, Kind};
+use super::lines::{Line, Lines, Stage, Way};
+use super::links::{LinkEnd, LinkEvent};
+use super::outbound::{Choice, Fact, Standing, choose};
+use super::peer::Peer;
+use super::{Network, lock};
+use crate::node::{NodeHandle, Origin};
+use crate::primitives::{LinkId, PeerAddress, PeerId};
+use crate::wire::{Announcement, Frame, Handshake, Question};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::MutexGuard;
+use std::time::Duration;
+
+/// Who waits for an answer on a line.
+#[derive(Debug)]
+pub(super) enum Waits {
+    /// The line itself, for the other's handshake.
+    Greeting,
+    /// What was begun with the question.
+    Job(Kind),
+}
+
+/// Bytes that wait to leave on a line beyond which it gets no news and no text of it is read.
+const UNSENT_MAX: usize = 256 * 1024;
+
+impl Network {
+    pub(super) fn lines(&self) -> MutexGuard<'_, Lines<Waits>> {
+        lock(&self.lines)
+    }
+
+    /// Takes up what has happened on a live connection. Never waits.
+    pub fn link_event(&self, event: LinkEvent) {
+        let Some(node) = self.node() else { return };
+        let id = event.id();
+        match event {
+            LinkEvent::Opened { .. } => self.opened(&node, id),
+            LinkEvent::Frame { text, .. } => self.lines().push_text(id, text),
+            LinkEvent::Closed { reason, .. } => self.line_ended(&node, id, &reason),
+        }
+        self.signal.tell();
+    }
+
+    fn opened(&self, node: &NodeHandle, id: LinkId) {
+        let (way, instance) = {
+            let mut lines = self.lines();
+            let Some(line) = lines.get_mut(id) else { return };
+            line.stage = Stage::Open;
+            (line.way.clone(), line.instance)
+        };
+        if let Way::Out(_) = way {
+            let ours = Question::Handshake(self.handshake_to(node, instance));
+            if !self.ask_on(node, id, (ours, super::client::SMALL_MAX), Waits::Greeting) {
+                self.end_line(id, "no room for a handshake");
+            }
+        }
+    }
+
+    /// Sends a question; false, and nobody waits, if there is no room for it.
+    pub(super) fn ask_on(
+        &self,
+        node: &NodeHandle,
+        id: LinkId,
+        (question, limit): (Question, Duration),
+        waits: Waits,
+    ) -> bool {
+        let Some(links) = &self.links else { return false };
+        let now = node.now().monotonic;
+        let Some(number) = self.lines().ask(id, (now, now + limit), waits) else { return false };
+        let text = Frame::Ask { id: number, question }.to_json(self.prefix);
+        // If it could not be sent, but the line has gone meanwhile, whoever waits is told that.
+        links.send(id, text).is_ok() || self.lines().answered(id, number, now).is_none()
+    }
+
+    /// What the lines have to do: what was asked on one that is gone, and texts to read.
+    pub(super) fn next_on_lines(&self, now: Duration) -> Result<Kind, Duration> {
+        let mut lines = self.lines();
+        while let Some(waits) = lines.next_stranded() {
+            if let Waits::Job(kind) = waits {
+                return Ok(Kind::Stranded(Box::new(kind)));
+            }
+        }
+        match lines.next_text(now, |id| self.is_behind(id)) {
+            Some((id, text)) => Ok(Kind::Text(id, text)),
+            None => Err(lines.due_in(now).unwrap_or(Duration::MAX)),
+        }
+    }
+
+    /// The line on which a peer is asked this; `None` for one that is asked over HTTP. Tips are
+    /// exchanged there with all that can be called, so that a dead line holds up nobody, and so is what
+    /// would stand in the way of news.
+    pub(super) fn line_for(&self, peer: &PeerId, question: &Question) -> Option<LinkId> {
+        let is_for_http = matches!(
+            question,
+            Question::Handshake(_) | Question::Headers { .. } | Question::Blocks { .. }
+        );
+        match peer {
+            PeerId::At(_) if is_for_http => None,
+            peer => self.lines().of(peer),
+        }
+    }
+
+    /// Begins a job on a line.
+    pub(super) fn begin_on_line(
+        &self,
+        kind: &Kind,
+        (line, peer): (LinkId, PeerId),
+        (question, pace): (Question, Pace),
+    ) -> Begun {
+        let Some(node) = self.node() else { return Begun::Over };
+        let reply = |status| Ok(Reply { status, body: String::new() });
+        if let Question::Announce(news) = question {
+            self.conclude(kind, reply(if self.tell_on(line, news) { 200 } else { 503 }));
+            return Begun::Over;
+        }
+        let limit = duration_max(&question, pace);
+        if self.ask_on(&node, line, (question.clone(), limit), Waits::Job(kind.clone())) {
+            return Begun::OnLink;
+        }
+        match peer {
+            PeerId::At(address) => Begun::Http { address, question, pace },
+            PeerId::Link(_) => {
+                self.conclude(kind, reply(503));
+                Begun::Over
+            }
+        }
+    }
+
+    /// Tells news, which nobody answers; false if there is no room for them.
+    fn tell_on(&self, line: LinkId, news: Announcement) -> bool {
+        let Some(links) = &self.links else { return false };
+        let text = Frame::Tell(Announcement { from: None, ..news }).to_json(self.prefix);
+        !self.is_behind(line) && links.send(line, text).is_ok()
+    }
+
+    /// Notes what a line has brought that was new and good.
+    pub(super) fn note_brought(&self, origin: &Origin, note: impl FnOnce(&mut Line)) {
+        if let Origin::Peer(PeerId::Link(id)) = origin
+            && let Some(line) = self.lines().get_mut(*id)
+        {
+            note(line);
+        }
+    }
+
+    /// Whether a line has so much to send that nothing more is to be made for it.
+    pub(super) fn is_behind(&self, id: LinkId) -> bool {
+        self.links.as_ref().is_some_and(|links| links.pending_bytes(id) > UNSENT_MAX)
+    }
+
+    /// Lets in a node that has opened a live connection, if there is room.
+    pub(super) fn let_in(&self, stream: TcpStream, client: SocketAddr) {
+        let (Some(links), Some(node)) = (&self.links, self.node()) else { return };
+        let ip = client.ip().to_canonical();
+        let admission = admit(&self.lines().inbound(), ip, self.seed);
+        match admission {
+            Admission::Refused => {
+                log::debug!("{ip} is not let in: there are too many live connections");
+                return;
+            }
+            Admission::InPlaceOf(id) => self.end_line(id, "another gets its place"),
+            Admission::Free => {}
+        }
+        let id = self.lines().add(Way::In(ip), node.now().monotonic);
+        links.accept(id, stream, client);
+    }
+
+    /// A line is open and its node one of ours: it may be spoken with.
+    pub(super) fn greeted(&self, node: &NodeHandle, id: LinkId, theirs: &Handshake) {
+        let times = super::times(node);
+        let mut table = self.table();
+        // Held to the end: whoever finds the line gone finds it in neither.
+        let mut lines = self.lines();
+        let Some(line) = lines.get_mut(id) else { return };
+        (line.stage, line.instance) = (Stage::Greeted, Some(theirs.instance));
+        match &line.way {
+            Way::In(ip) => {
+                log::debug!("link {} of {ip} is open", id.0);
+                table.link_in(id, theirs, times);
+                // Does it know? What it says decides who is told on which way.
+                table.ask_instance_soon(theirs.instance, times.monotonic);
+            }
+            Way::Out(address) => {
+                log::debug!("link {} to {address} is open", id.0);
+                table.link_opened(address);
+            }
+        }
+    }
+
+    /// Closes a line of which no more is wanted.
+    pub(super) fn end_line(&self, id: LinkId, reason: &str) {
+        let (Some(links), Some(node)) = (&self.links, self.node()) else { return };
+        self.line_ended(&node, id, &LinkEnd::Ours(reason.to_owned()));
+        links.close(id, reason);
+    }
+
+    /// A line is gone. Its peer goes with it, or is served over HTTP from now on.
+    fn line_ended(&self, node: &NodeHandle, id: LinkId, reason: &LinkEnd) {
+        let Some(line) = self.lines().remove(id) else { return };
+        let now = node.now().monotonic;
+        log::debug!("link {} is closed: {reason}", id.0);
+        let mut table = self.table();
+        match &line.way {
+            Way::In(_) => {
+                table.link_gone(id, now);
+                drop(table);
+                lock(&self.wanted).forget(&PeerId::Link(id));
+            }
+            Way::Out(address) => table.link_closed(address, line.stage == Stage::Greeted, now),
+        }
+        self.signal.tell();
+    }
+
+    /// Closes the line of a peer that is not one any more.
+    pub(super) fn part(&self, peer: &PeerId) {
+        let line = match peer {
+            PeerId::Link(id) => Some(*id),
+            PeerId::At(address) => self.lines().to(address).map(|(id, _)| id),
+        };
+        if let Some(id) = line {
+            self.end_line(id, "it is no peer");
+        }
+    }
+
+    /// Looks after the lines: closes those that owe something for too long, those whose peer is gone
+    /// and those that give way, and opens those that are wanted.
+    pub(super) fn tend_lines(&self, now: Duration) {
+        let Some(links) = &self.links else { return };
+        let overdue = self.lines().overdue(now);
+        overdue.into_iter().for_each(|id| self.end_line(id, "no answer in time"));
+        let (facts, lost) = self.facts();
+        lost.into_iter().for_each(|id| self.end_line(id, "it is no peer"));
+        let Choice { open, close } = choose(&facts, now);
+        for address in close {
+            self.part(&PeerId::At(address));
+        }
+        for address in open {
+            let instance = facts.iter().find(|fact| fact.address == address);
+            let id = {
+                let mut lines = self.lines();
+                let id = lines.add(Way::Out(address.clone()), now);
+                if let Some(line) = lines.get_mut(id) {
+                    line.instance = instance.and_then(|fact| fact.instance);
+                }
+                id
+            };
+            links.dial(id, &address);
+        }
+    }
+
+    /// What is known of the peers, and the lines that belong to none.
+    fn facts(&self) -> (Vec<Fact>, Vec<LinkId>) {
+        let table = self.table();
+        let reaching = table.reaching_us();
+        let lines = self.lines();
+        let fact = |peer: &Peer| {
+            let address = peer.id.address()?.clone();
+            let link = lines.to(&address).map(|(_, line)| line.since);
+            Some(Fact {
+                standing: standing(peer),
+                instance: peer.instance,
+                answers: peer.is_connected(),
+                not_before: peer.link_not_before,
+                link,
+                reaches_us: reaching.contains(&peer.id),
+                address,
+            })
+        };
+        let facts = table.peers().filter_map(fact).collect();
+        let is_lost = |(id, line): &(LinkId, &Line)| match &line.way {
+            Way::In(_) => line.stage == Stage::Greeted && table.find(&PeerId::Link(*id)).is_none(),
+            Way::Out(address) => table.find_at(address).is_none(),
+        };
+        let lost = lines.all().filter(is_lost).map(|(id, _)| id).collect();
+        (facts, lost)
+    }
+
+    /// If a peer and we have opened a line to each other, one goes: that of the larger instance.
+    pub(super) fn part_twice_linked(&self, address: &PeerAddress, theirs: &Handshake) {
+        let twin = {
+            let lines = self.lines();
+            let is_double = theirs.linked && lines.comes_from(theirs.instance);
+            lines.to(address).map(|(id, _)| id).filter(|_| is_double)
+        };
+        if let Some(id) = twin.filter(|_| self.instance > theirs.instance) {
+            self.end_line(id, "you have opened one to this node as well");
+        }
+    }
+}
+
+fn standing(peer: &Peer) -> Standing {
+    match (peer.manual, peer.anchor) {
+        (true, _) => Standing::Manual,
+        (false, true) => Standing::Anchor,
+        (false, false) => Standing::Learned,
+    }
+}

@@ -1,0 +1,200 @@
+//! What is said on live connections: texts are read, questions answered, and answers given to whoever
+//! waits for them.
+
+use super::client::Reply;
+use super::exchange::Met;
+use super::lines::{Stage, Way};
+use super::live::Waits;
+use super::{Network, times};
+use crate::node::ports::PeerError;
+use crate::node::{NodeHandle, answers};
+use crate::primitives::{LinkId, PeerId};
+use crate::wire::{Done, Failure, Frame, Handshake, Question, addresses_to_json, to_json};
+use std::fmt::Display;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// What one line says is not to be understood, and why.
+struct Broken(String);
+
+impl Network {
+    /// Reads a text, and lets the next of its line come.
+    pub(super) fn read_text(&self, id: LinkId, text: &str) {
+        let (Some(links), Some(node)) = (&self.links, self.node()) else { return };
+        if let Err(Broken(reason)) = self.hear_text(&node, id, text) {
+            self.end_line(id, &reason);
+        }
+        self.lines().read(id, node.now().monotonic);
+        links.done(id);
+        self.signal.tell();
+    }
+
+    fn hear_text(&self, node: &NodeHandle, id: LinkId, text: &str) -> Result<(), Broken> {
+        let (way, stage) = {
+            let lines = self.lines();
+            let Some(line) = lines.get(id) else { return Ok(()) };
+            (line.way.clone(), line.stage)
+        };
+        let frame = Frame::from_json(text, self.prefix).map_err(|error| broken(&error))?;
+        let is_greeting = match &frame {
+            Frame::Ask { question: Question::Handshake(_), .. } => matches!(way, Way::In(_)),
+            Frame::Answer { .. } => matches!(way, Way::Out(_)),
+            Frame::Ask { .. } | Frame::Tell(_) => false,
+        };
+        if stage != Stage::Greeted && !is_greeting {
+            return Err(broken(&"expected a handshake first"));
+        }
+        match frame {
+            Frame::Ask { id: number, question } => {
+                self.asked_on(node, (id, &way), number, question)
+            }
+            Frame::Answer { id: number, status, body } => {
+                self.answered_on(node, id, number, Reply { status, body })
+            }
+            Frame::Tell(news) => {
+                if let Some(peer) = self.speaker(id) {
+                    self.hear(&peer, news);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The peer that speaks on a line.
+    fn speaker(&self, id: LinkId) -> Option<PeerId> {
+        self.lines().peer(id)
+    }
+
+    fn answered_on(
+        &self,
+        node: &NodeHandle,
+        id: LinkId,
+        number: u32,
+        reply: Reply,
+    ) -> Result<(), Broken> {
+        // Taken before the answer is looked at: whatever is in it, nobody else waits for it.
+        let waits = self.lines().answered(id, number, node.now().monotonic);
+        match waits {
+            None => Ok(()),
+            Some(Waits::Job(kind)) => {
+                self.conclude(&kind, Ok(reply));
+                Ok(())
+            }
+            Some(Waits::Greeting) => self.greeting_came(node, id, reply),
+        }
+    }
+
+    /// Whom we have opened a line to has answered our handshake.
+    fn greeting_came(&self, node: &NodeHandle, id: LinkId, reply: Reply) -> Result<(), Broken> {
+        let Some(peer) = self.speaker(id) else { return Ok(()) };
+        match self.met(&peer, Ok(reply)) {
+            Ok(theirs) => {
+                self.greeted(node, id, &theirs);
+                self.claimed(node, &peer, &theirs);
+                Ok(())
+            }
+            Err(Met::Refused(error)) => Err(broken(&error)),
+            Err(Met::Failed(reason)) => Err(Broken(reason)),
+            Err(Met::Busy) => Err(broken(&"it is busy")),
+        }
+    }
+
+    fn asked_on(
+        &self,
+        node: &NodeHandle,
+        (id, way): (LinkId, &Way),
+        number: u32,
+        question: Question,
+    ) -> Result<(), Broken> {
+        let refused = match &question {
+            Question::Handshake(theirs) => self.judge(theirs, || shown(way)).err(),
+            _ => None,
+        };
+        let Reply { status, body } = match &refused {
+            Some(error) => refusal(409, error.code(), error),
+            None => self.reply_to(node, (id, way), question),
+        };
+        let text = Frame::Answer { id: number, status, body }.to_json(self.prefix);
+        self.say(id, number, text)?;
+        refused.map_or(Ok(()), |error: PeerError| Err(broken(&error)))
+    }
+
+    /// Sends an answer, or that there is no room for it.
+    fn say(&self, id: LinkId, number: u32, text: String) -> Result<(), Broken> {
+        let Some(links) = &self.links else { return Ok(()) };
+        if links.send(id, text).is_ok() {
+            return Ok(());
+        }
+        let Reply { status, body } = refusal(503, "busy", &"the live connections are busy");
+        let short = Frame::Answer { id: number, status, body }.to_json(self.prefix);
+        links.send(id, short).map_err(|error| broken(&error))
+    }
+
+    fn reply_to(&self, node: &NodeHandle, (id, way): (LinkId, &Way), question: Question) -> Reply {
+        let good = |body| Reply { status: 200, body };
+        match question {
+            Question::Handshake(theirs) => good(self.greet_on(node, id, &theirs).to_json()),
+            Question::Addresses => good(addresses_to_json(&self.known_addresses(client(way)))),
+            Question::Announce(news) => {
+                if let Some(peer) = self.speaker(id) {
+                    self.hear(&peer, news);
+                }
+                good(to_json(&Done { message: "The announcement was heard.".to_owned() }))
+            }
+            question => match answers::answer(node, &question, self.salt(&[])) {
+                Some(Ok(answer)) => match answer.into_text() {
+                    Ok(text) => good(text),
+                    Err(error) => {
+                        log::error!("a block cannot be read: {error}");
+                        refusal(500, "storage", &"a block cannot be read")
+                    }
+                },
+                Some(Err(error)) => refusal(error.status(), error.code(), &error),
+                None => refusal(404, "not-found", &"this is not answered on live connections"),
+            },
+        }
+    }
+
+    /// Takes up what a node says of itself on a line, and says what we are.
+    fn greet_on(&self, node: &NodeHandle, id: LinkId, theirs: &Handshake) -> Handshake {
+        let ours = self.handshake_to(node, Some(theirs.instance));
+        let is_new = self.lines().get(id).is_some_and(|line| line.stage != Stage::Greeted);
+        if is_new {
+            self.greeted(node, id, theirs);
+        }
+        if let Some(peer) = self.speaker(id) {
+            self.claimed(node, &peer, theirs);
+            self.compare(node, &peer, (theirs, ours.work));
+        }
+        ours
+    }
+
+    /// What a peer says of its chain, outside of an exchange that is due.
+    fn claimed(&self, node: &NodeHandle, peer: &PeerId, theirs: &Handshake) {
+        self.table().claims(peer, theirs, times(node));
+        self.sync_if_behind(node, theirs);
+    }
+}
+
+fn broken(error: &dyn Display) -> Broken {
+    Broken(error.to_string())
+}
+
+fn refusal(status: u16, code: &str, message: &dyn Display) -> Reply {
+    let failure = Failure { message: message.to_string(), code: code.to_owned() };
+    Reply { status, body: to_json(&failure) }
+}
+
+/// Who asks; of whom only a name is known nothing inner is told.
+fn client(way: &Way) -> IpAddr {
+    match way {
+        Way::In(ip) => *ip,
+        Way::Out(address) => address.ip().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+    }
+}
+
+fn shown(way: &Way) -> String {
+    match way {
+        Way::In(ip) => ip.to_string(),
+        Way::Out(address) => address.to_string(),
+    }
+}

@@ -1,0 +1,76 @@
+//! Peers and live connections: nodes that have opened one to us and have no other place in the table, and
+//! peers that we have opened one to.
+
+use super::{Table, Times, ask_soon, meet};
+use crate::net::outbound::backoff;
+use crate::net::peer::{Claim, Peer, Pull};
+use crate::primitives::{LinkId, PeerAddress, PeerId};
+use crate::wire::Handshake;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+impl Table {
+    /// A node has opened a live connection to us and shaken hands.
+    pub fn link_in(&mut self, id: LinkId, theirs: &Handshake, times: Times) {
+        let mut peer = Peer::new(PeerId::Link(id), 0, false);
+        meet(&mut peer, theirs, times);
+        peer.due = times.monotonic + self.spread(self.exchange_every);
+        self.insert(peer);
+    }
+
+    /// Its live connection is closed. What was under way on it may be lost: whoever else it is looks for it.
+    pub fn link_gone(&mut self, id: LinkId, now: Duration) {
+        let gone = self.peers.remove(&PeerId::Link(id));
+        if let Some(instance) = gone.and_then(|peer| peer.instance) {
+            self.ask_instance_soon(instance, now);
+            let named = self.peers.values_mut().filter(|peer| peer.instance == Some(instance));
+            named.for_each(|peer| peer.pull = Pull::Summary);
+        }
+    }
+
+    /// Our live connection to a peer is open.
+    pub fn link_opened(&mut self, address: &PeerAddress) {
+        if let Some(peer) = self.find_mut(&address.clone().into()) {
+            peer.link_failures = 0;
+        }
+    }
+
+    /// Our live connection to a peer is closed, or did not open: the next try waits.
+    pub fn link_closed(&mut self, address: &PeerAddress, was_open: bool, now: Duration) {
+        if let Some(peer) = self.find_mut(&address.clone().into()) {
+            peer.link_failures = if was_open { 1 } else { peer.link_failures.saturating_add(1) };
+            peer.link_not_before = now + backoff(peer.link_failures);
+            if was_open {
+                peer.pull = Pull::Summary;
+                ask_soon(peer, now);
+            }
+        }
+    }
+
+    /// Asks the peers soon that name this instance.
+    pub fn ask_instance_soon(&mut self, instance: u64, now: Duration) {
+        let named = self.peers.values_mut().filter(|peer| peer.id.address().is_some());
+        named.filter(|peer| peer.instance == Some(instance)).for_each(|peer| ask_soon(peer, now));
+    }
+
+    /// What a peer says of its chain on a live connection.
+    pub fn claims(&mut self, id: &PeerId, theirs: &Handshake, times: Times) {
+        if let Some(peer) = self.find_mut(id).filter(|peer| peer.is_connected()) {
+            peer.claim = Some(Claim { height: theirs.height, tip: theirs.tip, work: theirs.work });
+            peer.last_seen = Some(times.unix);
+        }
+    }
+
+    /// The instances that nodes name which have opened a live connection to us.
+    pub(super) fn instances_linked(&self) -> BTreeSet<u64> {
+        let linked = self.peers().filter(|peer| peer.id.address().is_none());
+        linked.filter_map(|peer| peer.instance).collect()
+    }
+
+    /// The peers that have opened a live connection to us, as both sides say: they are told on that one.
+    pub fn reaching_us(&self) -> Vec<PeerId> {
+        let linked = self.instances_linked();
+        let reaching = self.peers().filter(|peer| peer.reaches_us(&linked));
+        reaching.map(|peer| peer.id.clone()).collect()
+    }
+}

@@ -1,0 +1,244 @@
+//! Live connections: nodes behind routers, lines that break, and who is told on which way.
+
+use super::wires::Stranger;
+use super::{LOCAL, TestNode, World, wait};
+use crate::net::eviction::INBOUND_MAX;
+use crate::net::lines::Way;
+use crate::net::links::LinkEvent;
+use crate::node::Origin;
+use crate::node::ports::PeerControl;
+use crate::primitives::Txid;
+use crate::testkit::TestKey;
+use crate::wire::{Frame, Handshake, Question};
+use std::sync::Arc;
+use std::time::Duration;
+
+impl TestNode {
+    /// Lines of others that are open here, and ours that are.
+    fn lines(&self) -> (usize, usize) {
+        let lines = self.network.lines();
+        let peers = lines
+            .all()
+            .filter(|(id, _)| lines.peer(*id).is_some_and(|peer| lines.of(&peer).is_some()));
+        let (inbound, outbound): (Vec<_>, Vec<_>) =
+            peers.partition(|(_, line)| matches!(line.way, Way::In(_)));
+        (inbound.len(), outbound.len())
+    }
+
+    /// Pays a coin from a key that the chain of developers gives coins, and says its id.
+    fn pay(&self, nonce: u64) -> Txid {
+        let id = self.node.chain_id();
+        let transfer = TestKey::dev(1).pay(TestKey::new(9).public, (100, 0), nonce, &id);
+        let txid = transfer.id();
+        self.node.submit_transfer(transfer, Origin::Own).unwrap();
+        txid
+    }
+
+    fn has(&self, id: &Txid) -> bool {
+        self.node.view().chain.pool().get(id).is_some()
+    }
+}
+
+/// A node, and one behind a router that only calls it.
+fn routed() -> (Arc<World>, TestNode, TestNode) {
+    let world = World::new();
+    let (open, hidden) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    world.hide(&hidden, &open);
+    (world, open, hidden)
+}
+
+/// Two nodes that can call each other, of which the second has joined the first.
+fn joined() -> (Arc<World>, TestNode, TestNode) {
+    let world = World::new();
+    let (one, two) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    two.join(&one);
+    wait("one line", || world.wires.lock().unwrap().count() == 1 && one.lines() != (0, 0));
+    wait("both to know each other", || one.is_connected_to(&two) && two.is_connected_to(&one));
+    (world, one, two)
+}
+
+#[test]
+fn a_node_behind_a_router_takes_part_fully() {
+    let (_world, open, hidden) = routed();
+    hidden.mine_many(30);
+    hidden.join(&open);
+    wait("the hidden chain to be fetched", || open.tip() == hidden.tip());
+    assert_eq!((open.lines(), hidden.lines()), ((1, 0), (0, 1)));
+    open.mine();
+    wait("a block of the open one", || open.tip() == hidden.tip());
+    hidden.mine();
+    wait("a block of the hidden one", || open.tip() == hidden.tip());
+    let (one, two) = (open.pay(0), hidden.pay(1));
+    wait("both transfers", || [&one, &two].iter().all(|id| open.has(id) && hidden.has(id)));
+    assert!(!open.is_connected_to(&hidden), "nobody can call it");
+}
+
+#[test]
+fn a_line_that_is_cut_is_replaced_by_calls_and_opened_again() {
+    let (world, one, two) = joined();
+    world.wires.lock().unwrap().closed.extend([1, 2]);
+    world.wires.lock().unwrap().break_all();
+    wait("no line", || one.lines() == (0, 0) && two.lines() == (0, 0));
+    one.mine();
+    wait("a block without lines", || two.tip() == one.tip());
+    let id = two.pay(0);
+    wait("a transfer without lines", || one.has(&id));
+    world.wires.lock().unwrap().closed.clear();
+    wait("a line again", || {
+        world.advance(Duration::from_millis(100));
+        world.wires.lock().unwrap().count() == 1
+    });
+}
+
+#[test]
+fn a_question_that_a_dead_line_swallows_is_asked_over_http() {
+    let (world, one, two) = joined();
+    wait("the first look into the pool", || {
+        let wires = world.wires.lock().unwrap();
+        wires.texts.iter().any(|(_, _, text)| text.contains("pool-summary"))
+    });
+    world.wires.lock().unwrap().dead.insert(1);
+    let before = world.count(2, "pool-summary");
+    wait("the pool to be asked for over HTTP", || {
+        world.advance(Duration::from_millis(200));
+        world.count(2, "pool-summary") > before
+    });
+    wait("them to stay in touch", || one.is_connected_to(&two) && two.is_connected_to(&one));
+    one.mine();
+    wait("a block", || {
+        world.advance(Duration::from_millis(200));
+        two.tip() == one.tip()
+    });
+}
+
+#[test]
+fn nobody_is_told_twice() {
+    let (world, one, two) = joined();
+    // By now each has heard from the other who has opened the line.
+    wait("both to be asked", || {
+        world.advance(Duration::from_millis(500));
+        [&one, &two].iter().any(|node| node.network.table().reaching_us().len() == 1)
+    });
+    for (nonce, (from, to)) in [(&one, &two), (&two, &one)].into_iter().enumerate() {
+        let id = from.pay(nonce as u64);
+        wait("the transfer", || to.has(&id));
+        let wires = world.wires.lock().unwrap();
+        let is_told =
+            |text: &str| text.starts_with(r#"{"tell":"#) && text.contains(&id.to_string());
+        let told = wires.texts.iter().filter(|(_, _, text)| is_told(text)).count();
+        assert_eq!((told, world.count(from.port, "transfer")), (1, 0));
+    }
+    assert_eq!(world.wires.lock().unwrap().count(), 1);
+}
+
+#[test]
+fn of_two_lines_between_two_nodes_one_goes() {
+    let world = World::new();
+    let (one, two) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    // Both dial before either has heard that the other does.
+    world.wires.lock().unwrap().closed.extend([1, 2]);
+    one.join(&two);
+    two.join(&one);
+    wait("both", || one.is_connected_to(&two) && two.is_connected_to(&one));
+    world.wires.lock().unwrap().closed.clear();
+    wait("one line", || {
+        world.advance(Duration::from_millis(200));
+        let lines = (one.lines(), two.lines());
+        lines == ((1, 0), (0, 1)) || lines == ((0, 1), (1, 0))
+    });
+    for _ in 0..20 {
+        world.advance(Duration::from_secs(2));
+        one.mine();
+        wait("a block", || two.tip() == one.tip());
+    }
+    assert_eq!(world.wires.lock().unwrap().count(), 1);
+}
+
+#[test]
+fn whoever_does_not_begin_with_a_handshake_is_closed() {
+    let world = World::new();
+    let node = TestNode::start(&world, 1);
+    let foreign = {
+        let ours = node.network.handshake_to(&node.node, None);
+        let other = crate::primitives::BlockHash::from_bytes([7; 32]);
+        let theirs = Handshake { chain_id: other, instance: 1, ..ours };
+        Frame::Ask { id: 1, question: Question::Handshake(theirs) }.to_json(node.node.prefix())
+    };
+    let texts = [
+        r#"{"tell":{"blocks":[],"transactions":[]}}"#,
+        r#"{"ask":1,"what":"pool-summary"}"#,
+        r#"{"answer":1,"status":200,"body":{}}"#,
+        "nonsense",
+        &foreign,
+    ];
+    for (number, text) in (10..).zip(texts) {
+        let stranger = Stranger::call(&world, number, &node.network);
+        stranger.say(text);
+        stranger.is_closed();
+    }
+    assert_eq!(node.lines(), (0, 0));
+    // Nor whoever says nothing.
+    let stranger = Stranger::call(&world, 20, &node.network);
+    world.advance(crate::net::lines::GREETING_MAX);
+    stranger.is_closed();
+}
+
+#[test]
+fn questions_on_a_line_are_answered_as_over_http() {
+    let world = World::new();
+    let node = TestNode::start(&world, 1);
+    let hash = node.mine();
+    let stranger = Stranger::call(&world, 10, &node.network);
+    let theirs = Handshake { instance: 1, ..node.network.handshake_to(&node.node, None) };
+    let ask = |question: Question| {
+        stranger.say(&Frame::Ask { id: 7, question }.to_json(node.node.prefix()));
+        loop {
+            let LinkEvent::Frame { text, .. } = stranger.hear() else { panic!("it was closed") };
+            let frame = Frame::from_json(&text, node.node.prefix()).unwrap();
+            // It asks as well: what is new here?
+            if let Frame::Answer { id: 7, status, body } = frame {
+                return (status, body);
+            }
+        }
+    };
+    assert_eq!(ask(Question::Handshake(theirs)).0, 200);
+    let questions = [
+        (Question::Headers { locator: vec![] }, 200),
+        (Question::Blocks { hashes: vec![hash] }, 200),
+        (Question::Compact { block: hash }, 200),
+        (Question::BlockTransfers { block: hash, indexes: vec![9] }, 404),
+        (Question::PoolSummary, 200),
+        (Question::Addresses, 200),
+        (Question::Pool, 404),
+    ];
+    for (question, expected) in questions {
+        let (status, body) = ask(question.clone());
+        assert_eq!(status, expected, "{question:?}");
+        let _: serde_json::Value = serde_json::from_str(&body).unwrap();
+    }
+}
+
+#[test]
+fn no_more_are_let_in_than_there_is_room_for() {
+    let world = World::new();
+    let node = TestNode::start(&world, 1);
+    let ours = node.network.handshake_to(&node.node, None);
+    let strangers: Vec<_> = (0..INBOUND_MAX as u16 + 6)
+        .map(|number| {
+            let stranger = Stranger::call(&world, 100 + number, &node.network);
+            let theirs = Handshake { instance: number.into(), ..ours.clone() };
+            let question = Question::Handshake(theirs);
+            stranger.say(&Frame::Ask { id: 0, question }.to_json(node.node.prefix()));
+            assert!(matches!(stranger.hear(), LinkEvent::Frame { .. }));
+            stranger
+        })
+        .collect();
+    assert_eq!(node.network.lines().inbound().len(), INBOUND_MAX);
+    assert_eq!(node.network.table().peers().count(), INBOUND_MAX);
+    // They take no place from those that a person adds.
+    let other = TestNode::start(&world, 2);
+    node.join(&other);
+    assert!(node.network.greet(&ours.clone(), LOCAL).is_err(), "itself");
+    wait("the peer", || node.is_connected_to(&other));
+    drop(strangers);
+}
