@@ -28,6 +28,7 @@ mod proxy;
 #[allow(dead_code, reason = "each binary of tests takes from it what it needs")]
 mod raw;
 mod relay;
+mod router;
 mod volume;
 mod watch;
 mod world;
