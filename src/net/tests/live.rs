@@ -122,10 +122,12 @@ fn nobody_is_told_twice() {
     for (nonce, (from, to)) in [(&one, &two), (&two, &one)].into_iter().enumerate() {
         let id = from.pay(nonce as u64);
         wait("the transfer", || to.has(&id));
-        let wires = world.wires.lock().unwrap();
-        let is_told =
-            |text: &str| text.starts_with(r#"{"tell":"#) && text.contains(&id.to_string());
-        let told = wires.texts.iter().filter(|(_, _, text)| is_told(text)).count();
+        let texts = world.wires.lock().unwrap().texts.clone();
+        let is_told = |text: &str| {
+            let frame = Frame::from_json(text, from.node.prefix()).unwrap();
+            matches!(frame, Frame::Tell(news) if news.transactions.contains(&id))
+        };
+        let told = texts.iter().filter(|(_, _, text)| is_told(text)).count();
         assert_eq!((told, world.count(from.port, "transfer")), (1, 0));
     }
     assert_eq!(world.wires.lock().unwrap().count(), 1);
@@ -223,7 +225,7 @@ fn no_more_are_let_in_than_there_is_room_for() {
     let world = World::new();
     let node = TestNode::start(&world, 1);
     let ours = node.network.handshake_to(&node.node, None);
-    let strangers: Vec<_> = (0..INBOUND_MAX as u16 + 6)
+    let strangers: Vec<_> = (0..u16::try_from(INBOUND_MAX).unwrap() + 6)
         .map(|number| {
             let stranger = Stranger::call(&world, 100 + number, &node.network);
             let theirs = Handshake { instance: number.into(), ..ours.clone() };
