@@ -5,9 +5,18 @@ use farthing::chain::headers::HeaderNode;
 use farthing::consensus::check::CheckedTransfer;
 use farthing::consensus::connect::proof_target;
 use farthing::node::{NodeHandle, View};
-use farthing::primitives::{BlockHash, Hash256, Height, PublicKey, Transfer, Txid, Work};
+use farthing::primitives::{BlockHash, Expiry, Hash256, Height, PublicKey, Transfer, Txid, Work};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// Transfers of one sender with one nonce that somebody was told are pending.
+#[derive(Default)]
+pub struct Promise {
+    /// Which.
+    pub ids: BTreeSet<Txid>,
+    /// The last height at which the first of them to expire can be mined.
+    pub expiry: Option<u32>,
+}
 
 /// What was seen and promised so far.
 #[derive(Default)]
@@ -19,7 +28,7 @@ pub struct Checks {
     /// Blocks that a node has mined and was told to have.
     blocks: BTreeMap<usize, Vec<BlockHash>>,
     /// Transfers that somebody was told are pending, by sender and nonce.
-    pub transfers: BTreeMap<(PublicKey, u64), BTreeSet<Txid>>,
+    pub transfers: BTreeMap<(PublicKey, u64), Promise>,
 }
 
 impl Checks {
@@ -27,9 +36,22 @@ impl Checks {
         self.blocks.entry(index).or_default().push(hash);
     }
 
-    pub fn transfer_acknowledged(&mut self, _index: usize, transfer: &CheckedTransfer) {
+    pub fn transfer_acknowledged(&mut self, transfer: &CheckedTransfer) {
         let (id, transfer) = (transfer.id(), transfer.transfer());
-        self.transfers.entry((transfer.sender, transfer.nonce)).or_default().insert(id);
+        let promise = self.transfers.entry((transfer.sender, transfer.nonce)).or_default();
+        promise.ids.insert(id);
+        if transfer.expiry != Expiry::NEVER {
+            let sooner =
+                promise.expiry.map_or(transfer.expiry.0, |known| known.min(transfer.expiry.0));
+            promise.expiry = Some(sooner);
+        }
+    }
+
+    /// Whether a transfer with this nonce, or one before it, may have expired by now: then it can no
+    /// longer be mined, whoever has it.
+    pub fn may_be_stuck(&self, (sender, nonce): (PublicKey, u64), next: Height) -> bool {
+        let up_to = self.transfers.range((sender, 0)..=(sender, nonce));
+        up_to.filter_map(|(_, promise)| promise.expiry).any(|expiry| expiry < next.0)
     }
 
     /// Something may have changed at a node.
@@ -115,7 +137,7 @@ impl Checks {
             assert!(
                 is_used
                     || now.chain.pool().get(&pending.id()).is_some()
-                    || !transfer.expiry.allows(next),
+                    || self.may_be_stuck((transfer.sender, transfer.nonce), next),
                 "node {index} has lost transfer {} (nonce {} of {})",
                 pending.id(),
                 transfer.nonce,

@@ -3,7 +3,7 @@
 use farthing::chain::accept::Now;
 use farthing::primitives::UnixTime;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Microseconds in a second.
@@ -33,21 +33,30 @@ pub struct Clock {
     time: WorldTime,
     /// The time of day when the world began.
     begin: UnixTime,
+    /// Seconds that its time of day is ahead when nobody has set it wrong.
+    usual: i64,
     /// Seconds that its time of day is ahead.
-    offset: i64,
+    offset: Arc<AtomicI64>,
     /// Parts in a million that it runs fast.
     drift: i64,
 }
 
 impl Clock {
     pub fn new(time: &WorldTime, begin: UnixTime, offset: i64, drift: i64) -> Self {
-        Self { time: time.clone(), begin, offset, drift }
+        let (usual, offset) = (offset, Arc::new(AtomicI64::new(offset)));
+        Self { time: time.clone(), begin, usual, offset, drift }
+    }
+
+    /// Sets the time of day by so many seconds more than it is usually ahead; the clock that never
+    /// jumps goes on.
+    pub fn jump(&self, seconds: i64) {
+        self.offset.store(self.usual + seconds, Ordering::Relaxed);
     }
 
     pub fn now(&self) -> Now {
         let micros = self.drifted(self.time.now());
         let since = i64::try_from(micros / SECOND).expect("a short time");
-        let ahead = since + self.offset;
+        let ahead = since + self.offset.load(Ordering::Relaxed);
         let unix = i64::from(self.begin.0) + ahead;
         let unix = UnixTime(u32::try_from(unix).expect("a time of this century"));
         Now { unix, monotonic: Duration::from_micros(micros) }

@@ -4,7 +4,7 @@ use crate::check::mined_in;
 use crate::clock::{MINUTE, SECOND};
 use crate::world::{What, World};
 use farthing::consensus::check::CheckedTransfer;
-use farthing::primitives::Work;
+use farthing::primitives::{Height, Work};
 use std::collections::BTreeSet;
 
 /// How long people and miners go on after the trouble.
@@ -64,6 +64,13 @@ impl World {
     }
 
     pub fn expect(&mut self, news: &News) {
+        if let News::Transfer(transfer) = news {
+            let next = self.height_at(0).next();
+            let (sender, nonce) = (transfer.transfer().sender, transfer.transfer().nonce);
+            if self.plan.is_wallet_shared || self.checks.may_be_stuck((sender, nonce), next) {
+                return;
+            }
+        }
         self.tally.expected += 1;
         for node in self.nodes.iter().filter(|node| !node.is_hidden) {
             let view = node.run.as_ref().expect("all nodes are up").handle.view();
@@ -80,6 +87,11 @@ impl World {
                 }
             }
         }
+    }
+
+    fn height_at(&self, index: usize) -> Height {
+        let run = self.nodes[index].run.as_ref().expect("it is up");
+        run.handle.view().chain.height()
     }
 
     /// The work of a node's best chain.
@@ -135,10 +147,15 @@ impl World {
         let mined = mined_in(&run.handle);
         let views: Vec<_> =
             self.nodes.iter().map(|node| node.run.as_ref().expect("up").handle.view()).collect();
-        for ((sender, nonce), ids) in &self.checks.transfers {
+        let next = views[0].chain.height().next();
+        for ((sender, nonce), promise) in &self.checks.transfers {
+            let ids = &promise.ids;
             if views[0].chain.account(sender).nonce > *nonce {
                 let is_there = ids.iter().any(|id| mined.contains(id));
                 assert!(is_there, "another transfer took the place of {ids:?}, nonce {nonce}");
+                continue;
+            }
+            if self.checks.may_be_stuck((*sender, *nonce), next) {
                 continue;
             }
             let holds = |view: &farthing::node::View| {

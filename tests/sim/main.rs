@@ -13,6 +13,7 @@ mod finale;
 mod hearing;
 mod liar;
 mod node;
+mod people;
 mod plan;
 mod rules;
 mod tally;

@@ -68,6 +68,8 @@ pub struct Run {
 /// What makes one node another.
 pub struct Nature {
     pub index: usize,
+    /// Which of the funded wallets is its.
+    pub wallet: usize,
     pub clock: Clock,
     pub hash_every: u64,
     pub seed: u64,
@@ -75,10 +77,10 @@ pub struct Nature {
 
 impl Node {
     pub fn new(nature: Nature, verify: &Arc<ThreadPool>) -> Self {
-        let Nature { index, clock, hash_every, seed } = nature;
+        let Nature { index, wallet, clock, hash_every, seed } = nature;
         let mut random = Random(seed);
         let disk = MemoryDisk::new(random.bits());
-        let wallet: &Wallet = &dev_accounts()[index];
+        let wallet: &Wallet = &dev_accounts()[wallet];
         disk.put(&data_dir().wallet(), wallet.to_text().as_bytes());
         let address = format!("51.{index}.0.1:{PORT}").parse().expect("an address");
         Self {

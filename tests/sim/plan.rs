@@ -28,6 +28,12 @@ pub struct Plan {
     pub crashes: u64,
     /// Percent of troubles that fill a disk.
     pub full_disks: u64,
+    /// Percent of troubles that set a clock wrong for a while.
+    pub clock_jumps: u64,
+    /// Percent of payments that expire soon.
+    pub expiring: u64,
+    /// Whether two nodes have the same wallet.
+    pub is_wallet_shared: bool,
     /// Percent of troubles that cut wires.
     pub cuts: u64,
     /// Peers that lie.
@@ -52,8 +58,8 @@ impl Plan {
             broken_flush: rate(1_000, random),
             broken_read: rate(1_000, random),
         };
-        let latency = *random.pick(&[1_000, 20_000, 100_000, 400_000]);
-        let jitter = *random.pick(&[0, 10_000, 100_000, 1_000_000]);
+        let latency = *random.pick(&[1_000, 20_000, 100_000, 300_000]);
+        let jitter = *random.pick(&[0, 10_000, 100_000, 300_000]);
         let mut weather = Weather::far(latency, jitter);
         weather.loss = rate(30, random);
         weather.resets = rate(10, random);
@@ -70,6 +76,9 @@ impl Plan {
             disk,
             crashes: rate(60, random),
             full_disks: rate(20, random),
+            clock_jumps: rate(10, random),
+            expiring: rate(20, random),
+            is_wallet_shared: random.percent(20),
             cuts: rate(60, random),
             liars: usize::try_from(liars).expect("few"),
             hidden,

@@ -33,10 +33,10 @@ macro_rules! tally {
 }
 
 tally! {
-    mined, paid, reorganizations, ties,
+    mined, paid, expiring, reorganizations, ties,
     starts, failed_starts, kills, power_cuts, cuts_in_operation, torn,
     full, broken_writes, broken_flushes, broken_reads,
-    calls, answers, timeouts, failed_calls, splits, one_way_cuts, lone, cut_off, resets, doubles,
+    clock_jumps, calls, answers, timeouts, failed_calls, splits, one_way_cuts, lone, cut_off, resets, doubles,
     accused, expected,
 }
 

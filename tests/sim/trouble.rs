@@ -21,6 +21,9 @@ impl World {
         if self.random.percent(self.plan.cuts) {
             self.cut_wires();
         }
+        if self.random.percent(self.plan.clock_jumps) {
+            self.set_clock_wrong(index);
+        }
         if self.random.percent(self.plan.full_disks) {
             self.nodes[index].disk.fill_up(true);
             self.note(10, || format!("the disk of node {index} is full"));
@@ -90,6 +93,16 @@ impl World {
         let longest = *self.random.pick(&[2 * SECOND, 30 * SECOND, 5 * MINUTE, 20 * MINUTE]);
         let wait = SECOND + self.random.below(longest);
         self.after(wait, What::Heal);
+    }
+
+    /// Hours wrong for minutes.
+    fn set_clock_wrong(&mut self, index: usize) {
+        let hours = i64::try_from(self.random.below(9)).expect("few") - 4;
+        self.nodes[index].clock.jump(3_600 * hours);
+        self.tally.clock_jumps += 1;
+        self.note(16, || format!("the clock of node {index} jumps by {hours} h"));
+        let wait = SECOND + self.random.below(5 * MINUTE);
+        self.after(wait, What::RightTime(index));
     }
 
     fn crash(&mut self, index: usize) {

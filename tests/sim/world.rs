@@ -17,9 +17,7 @@ use crate::weather::Weather;
 use crate::wires::{Form, Open};
 use farthing::net::client::{CallError, Reply};
 use farthing::node::{Event, Origin};
-use farthing::primitives::{Amount, Expiry, Memo};
 use farthing::testkit::Random;
-use farthing::wire::SendRequest;
 use log::Level;
 use std::collections::BTreeMap;
 
@@ -40,6 +38,8 @@ pub enum What {
     Trouble,
     /// A full disk has room again.
     Room(usize),
+    /// Somebody sets a clock right.
+    RightTime(usize),
     /// A node in this incarnation has waited until this time.
     Wake(usize, u64, u64),
     /// A question arrives; the call that waits for its answer.
@@ -110,7 +110,9 @@ impl World {
                 let (offset, drift) = plan.clock_of(&mut random);
                 let clock = Clock::new(&time, begin, offset, drift);
                 let hash_every = plan.hash_every(&mut random);
-                Node::new(Nature { index, clock, hash_every, seed: random.bits() }, &verify)
+                let wallet = if plan.is_wallet_shared && index == 1 { 0 } else { index };
+                let seed = random.bits();
+                Node::new(Nature { index, wallet, clock, hash_every, seed }, &verify)
             })
             .collect::<Vec<_>>();
         let liars = (0..plan.liars).map(|number| Liar::new(number, &mut random)).collect();
@@ -183,11 +185,12 @@ impl World {
     fn happen(&mut self, what: What) {
         match what {
             What::Hash(index) => self.hash(index),
-            What::Pay(index) => self.pay(index),
+            What::Pay(index) => self.person(index),
             What::Tick(index, incarnation) => self.tick(index, incarnation),
             What::Start(index) => self.start(index),
             What::Trouble => self.trouble(),
             What::Room(index) => self.nodes[index].disk.fill_up(false),
+            What::RightTime(index) => self.nodes[index].clock.jump(0),
             What::Wake(index, incarnation, at) => self.wake(index, incarnation, at),
             What::Question { id, from, to, form } => self.question(id, (from, to), &form),
             What::Answer(id, answer) => self.answer(id, answer),
@@ -221,44 +224,6 @@ impl World {
             self.note(1, || format!("node {index} mined {hash}"));
         }
         is_kept
-    }
-
-    fn pay(&mut self, index: usize) {
-        let every = self.plan.pay_every;
-        let wait = every / 2 + self.random.below(every);
-        self.after(wait, What::Pay(index));
-        if !self.is_paying {
-            return;
-        }
-        let burst = if self.random.percent(3) { 1 + self.random.below(40) } else { 1 };
-        for _ in 0..burst {
-            let to = usize::try_from(self.random.below(self.nodes.len() as u64)).expect("few");
-            let memo: Memo =
-                if self.random.percent(20) { "tea" } else { "" }.parse().expect("short");
-            let request = SendRequest {
-                recipient: self.nodes[to].key,
-                amount: Amount::from_units(1 + self.random.below(1_000)),
-                fee: Amount::from_units(self.random.below(500)),
-                memo,
-                expiry: Expiry::NEVER,
-                request_id: None,
-            };
-            let Some(run) = &self.nodes[index].run else { return };
-            let outcome = run.handle.send(request);
-            if !self.settle(index) {
-                return;
-            }
-            match outcome {
-                Ok(transfer) => {
-                    self.tally.paid += 1;
-                    let id = transfer.id();
-                    self.checks.transfer_acknowledged(index, &transfer);
-                    self.announce(News::Transfer(transfer.clone()));
-                    self.note(2, || format!("node {index} pays {id}"));
-                }
-                Err(error) => self.note(3, || format!("node {index} does not pay: {error}")),
-            }
-        }
     }
 
     fn tick(&mut self, index: usize, incarnation: u64) {
