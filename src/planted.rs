@@ -10,7 +10,7 @@ pub enum Bug {
     EarlyAcknowledgement,
     /// The longest chain is the best, whatever its work.
     LongestChain,
-    /// Whoever sends many early transfers pushes out those of others.
+    /// Whoever announces many transfers that do not exist keeps out those that others announce.
     OrphanFlood,
     /// What a reorganization takes out of blocks does not go back to the pool.
     LostPool,

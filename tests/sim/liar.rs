@@ -1,20 +1,26 @@
 //! Peers that lie: each looks like a copy of an honest node, and does some things of its own.
 
 use crate::clock::{MINUTE, SECOND};
-use crate::rules::{SPACING, params};
+use crate::rules::{PREFIX, SPACING, params};
+use crate::spoil::{random_hash, random_ids, spoil_body, spoil_compact, spoil_proof};
 use crate::wires::Form;
 use crate::world::{What, World};
 use farthing::http::Method;
 use farthing::net::client::{CallError, Reply};
-use farthing::primitives::{AddressPrefix, Block, BlockHash, Header, PeerAddress, Signature, Work};
+use farthing::primitives::{Block, CompactBlock, Header, PeerAddress, Signature, Work};
 use farthing::testkit::{Random, TestChain, solve};
 use farthing::wire::{
-    Handshake, PEER_VERSION, Reach, block_announcement_to_json, block_to_json, blocks_from_json,
-    headers_from_json, headers_to_json, transfer_to_json, transfers_from_json,
+    AnnouncedBlock, Announcement, Handshake, PEER_VERSION, PoolSummary, Reach,
+    block_announcement_to_json, block_to_json, blocks_from_json, compact_from_json,
+    compact_to_json, headers_from_json, headers_to_json, pool_ids_to_json, transfer_to_json,
+    transfers_from_json,
 };
 
 /// Headers of a liar's own branch at most: as far as its time reaches.
 const BRANCH_MAX: u32 = 60;
+
+/// Ids of transfers that do not exist in one message: as many as are read.
+const IDS: u64 = 1_000;
 
 /// What a liar may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +47,13 @@ pub enum Lie {
     Unsigned,
     /// Sends blocks without proof of work, or without a parent.
     BadBlocks,
+    /// Announces transfers that do not exist.
+    Ids,
+    /// Announces blocks that do not exist, or not as it says.
+    Announced,
 }
 
-pub const LIES: [Lie; 11] = [
+pub const LIES: [Lie; 13] = [
     Lie::Work,
     Lie::Garbage,
     Lie::NoProof,
@@ -55,6 +65,8 @@ pub const LIES: [Lie; 11] = [
     Lie::Slow,
     Lie::Unsigned,
     Lie::BadBlocks,
+    Lie::Ids,
+    Lie::Announced,
 ];
 
 /// A peer that lies.
@@ -146,17 +158,21 @@ impl World {
         if form.target == "/handshake" {
             return Ok(ok(self.liars_handshake(number, mirror).to_json()));
         }
-        if form.method == Method::Post {
+        let path = form.target.split('?').next().unwrap_or_default();
+        if form.method == Method::Post && path != "/fetch-transactions" {
             return Ok(Reply { status: 201, body: "{}".to_owned() });
         }
         let honest = self.serve(mirror, self.nodes.len() + number, form)?;
         if honest.status != 200 {
             return Ok(honest);
         }
-        let body = match form.target.split('?').next().unwrap_or_default() {
+        let body = match path {
             "/headers" => self.liars_headers(number, &honest.body),
             "/blocks" => self.liars_blocks(number, &honest.body),
-            "/transactions" => self.liars_pool(number, &honest.body),
+            "/transactions" | "/fetch-transactions" => self.liars_pool(number, &honest.body),
+            "/transactions/summary" => self.liars_summary(number),
+            "/transactions/ids" => self.liars_ids(number),
+            _ if path.ends_with("/compact") => self.liars_compact(number, &honest.body),
             _ => None,
         };
         Ok(body.map_or(honest, ok))
@@ -218,26 +234,54 @@ impl World {
         if !self.liars[number].does(Lie::WrongBodies) {
             return None;
         }
-        let mut blocks = blocks_from_json(honest, AddressPrefix::Dev).ok()?;
+        let mut blocks = blocks_from_json(honest, PREFIX).ok()?;
         let place = self.liars[number].random.below(blocks.len().max(1) as u64);
         let block = blocks.get_mut(usize::try_from(place).expect("small"))?;
         self.lied(Lie::WrongBodies, number);
         spoil_body(block, &mut self.liars[number].random);
-        let texts: Vec<_> =
-            blocks.iter().map(|block| block_to_json(block, AddressPrefix::Dev)).collect();
+        let texts: Vec<_> = blocks.iter().map(|block| block_to_json(block, PREFIX)).collect();
         Some(format!("[{}]", texts.join(",")))
     }
 
+    fn liars_compact(&mut self, number: usize, honest: &str) -> Option<String> {
+        if !self.liars[number].does(Lie::WrongBodies) {
+            return None;
+        }
+        let mut block = compact_from_json(honest, PREFIX).ok()?;
+        self.lied(Lie::WrongBodies, number);
+        spoil_compact(&mut block, &mut self.liars[number].random);
+        Some(compact_to_json(&block, PREFIX))
+    }
+
+    fn liars_summary(&mut self, number: usize) -> Option<String> {
+        let is_lie = self.liars[number].does(Lie::Ids);
+        is_lie.then(|| {
+            let random = &mut self.liars[number].random;
+            PoolSummary::new(std::array::from_fn(|_| random.bits())).to_json()
+        })
+    }
+
+    fn liars_ids(&mut self, number: usize) -> Option<String> {
+        let is_lie = self.liars[number].does(Lie::Ids);
+        is_lie.then(|| {
+            self.lied(Lie::Ids, number);
+            pool_ids_to_json(&random_ids(&mut self.liars[number].random, IDS))
+        })
+    }
+
     fn liars_pool(&mut self, number: usize, honest: &str) -> Option<String> {
+        if self.liars[number].does(Lie::Withheld) {
+            self.lied(Lie::Withheld, number);
+            return Some("[]".to_owned());
+        }
         if !self.liars[number].does(Lie::Unsigned) {
             return None;
         }
-        let mut transfers = transfers_from_json(honest, AddressPrefix::Dev).ok()?;
+        let mut transfers = transfers_from_json(honest, PREFIX).ok()?;
         let last = transfers.last_mut()?;
         last.signature = Signature::from_bytes([7; 64]);
         self.lied(Lie::Unsigned, number);
-        let texts: Vec<_> =
-            transfers.iter().map(|one| transfer_to_json(one, AddressPrefix::Dev)).collect();
+        let texts: Vec<_> = transfers.iter().map(|one| transfer_to_json(one, PREFIX)).collect();
         Some(format!("[{}]", texts.join(",")))
     }
 
@@ -249,15 +293,41 @@ impl World {
         let to = usize::try_from(self.random.below(self.nodes.len() as u64)).expect("few");
         let hello = self.liars_handshake(number, mirror).to_json();
         self.liar_sends(number, to, ("/handshake", hello));
+        if let Some(news) = self.liars_news(number, mirror) {
+            self.liar_sends(number, to, ("/announce", news.to_json(PREFIX)));
+        }
         if self.liars[number].does(Lie::BadBlocks)
             && let Some(block) = self.bad_block(number, mirror)
         {
             self.lied(Lie::BadBlocks, number);
-            let text = block_to_json(&block, AddressPrefix::Dev);
+            let text = block_to_json(&block, PREFIX);
             let from = Reach::Node(self.liars[number].address.clone());
             let text = block_announcement_to_json(&text, Some(&from));
             self.liar_sends(number, to, ("/broadcast-block", text));
         }
+    }
+
+    /// News that are none.
+    fn liars_news(&mut self, number: usize, mirror: usize) -> Option<Announcement> {
+        let from = Some(Reach::Node(self.liars[number].address.clone()));
+        if self.liars[number].does(Lie::Ids) {
+            self.lied(Lie::Ids, number);
+            let transactions = random_ids(&mut self.liars[number].random, IDS);
+            return Some(Announcement { from, blocks: Vec::new(), transactions });
+        }
+        if !self.liars[number].does(Lie::Announced) {
+            return None;
+        }
+        let block = self.bad_block(number, mirror)?;
+        self.lied(Lie::Announced, number);
+        let random = &mut self.liars[number].random;
+        let work = Work::new(farthing::primitives::U256::from(random.below(1_000_000)));
+        let block = if random.percent(50) {
+            AnnouncedBlock::new(CompactBlock::of(&block, random.bits()), work, PREFIX)
+        } else {
+            AnnouncedBlock::Header { header: block.header, height: block.coinbase.height, work }
+        };
+        Some(Announcement { from, blocks: vec![block], transactions: Vec::new() })
     }
 
     fn liar_sends(&mut self, number: usize, to: usize, (target, body): (&str, String)) {
@@ -287,30 +357,5 @@ impl World {
             _ => block.header.nonce ^= 1,
         }
         Some(block)
-    }
-}
-
-fn random_hash(random: &mut Random) -> BlockHash {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&random.bits().to_le_bytes());
-    BlockHash::from_bytes(bytes)
-}
-
-fn spoil_proof(header: &mut Header) {
-    let easiest = params().retarget.easiest;
-    while easiest.is_met_by(&header.hash()) {
-        header.nonce = header.nonce.wrapping_add(1);
-    }
-}
-
-/// Another body under the same header.
-fn spoil_body(block: &mut Block, random: &mut Random) {
-    match block.transfers.pop() {
-        Some(transfer) if random.percent(50) => {
-            block.transfers.push(transfer.clone());
-            block.transfers.push(transfer);
-        }
-        Some(_) => {}
-        None => block.coinbase.extra_nonce[7] ^= 1,
     }
 }

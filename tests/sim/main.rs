@@ -16,6 +16,7 @@ mod node;
 mod people;
 mod plan;
 mod rules;
+mod spoil;
 mod tally;
 mod trouble;
 mod weather;

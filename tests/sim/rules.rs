@@ -2,10 +2,13 @@
 
 use farthing::consensus::params::ChainParams;
 use farthing::consensus::schedule::Spacing;
-use farthing::primitives::{Target, U256};
+use farthing::primitives::{AddressPrefix, Target, U256};
 
 /// Seconds between blocks.
 pub const SPACING: u32 = 60;
+
+/// How its addresses begin: those of the funded wallets of the development network.
+pub const PREFIX: AddressPrefix = AddressPrefix::Dev;
 
 /// Seconds from genesis to the beginning of the world.
 pub const AGE: u32 = 600;

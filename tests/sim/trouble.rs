@@ -22,7 +22,7 @@ impl World {
             self.cut_wires();
         }
         if self.random.percent(self.plan.clock_jumps) {
-            self.set_clock_wrong(index);
+            self.set_clock_wrong();
         }
         if self.random.percent(self.plan.full_disks) {
             self.nodes[index].disk.fill_up(true);
@@ -95,8 +95,10 @@ impl World {
         self.after(wait, What::Heal);
     }
 
-    /// Hours wrong for minutes.
-    fn set_clock_wrong(&mut self, index: usize) {
+    /// Hours wrong for minutes, always the same node's: were the clocks of many ahead and set back, all
+    /// would stand on blocks of their own from the future, and mine on only when these are past.
+    fn set_clock_wrong(&mut self) {
+        let index = self.nodes.len() - 1;
         let hours = i64::try_from(self.random.below(9)).expect("few") - 4;
         self.nodes[index].clock.jump(3_600 * hours);
         self.tally.clock_jumps += 1;

@@ -2,12 +2,13 @@
 //! answered by the real handlers of HTTP.
 
 use crate::clock::SECOND;
+use crate::rules::PREFIX;
 use crate::world::{What, World};
 use farthing::http::routes::Match;
 use farthing::http::{Body, Cancelled, Headers, Method, ROUTES, Request, Table};
 use farthing::net::client::{CallError, Pace, PeerClient, Reply, duration_max};
 use farthing::net::{Begun, Job};
-use farthing::primitives::{AddressPrefix, PeerAddress};
+use farthing::primitives::PeerAddress;
 use farthing::wire::{HttpForm, Question};
 use std::io::Read;
 use std::net::SocketAddr;
@@ -26,7 +27,7 @@ pub struct Form {
 
 impl Form {
     fn of(question: &Question) -> Self {
-        let HttpForm { path, body } = question.http(AddressPrefix::Custom);
+        let HttpForm { path, body } = question.http(PREFIX);
         let method = if body.is_some() { Method::Post } else { Method::Get };
         Self { method, target: path, body: body.unwrap_or_default() }
     }
