@@ -19,8 +19,8 @@ use farthing::wire::{
 /// Headers of a liar's own branch at most: as far as its time reaches.
 const BRANCH_MAX: u32 = 60;
 
-/// Ids of transfers that do not exist in one message: as many as are read.
-const IDS: u64 = 1_000;
+/// Ids of transfers that do not exist in one message.
+const IDS: u64 = 200;
 
 /// What a liar may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
