@@ -1,23 +1,21 @@
 //! Peers that lie: each looks like a copy of an honest node, and does some things of its own.
 
 use crate::clock::{MINUTE, SECOND};
-use crate::rules::{PREFIX, SPACING, params};
+use crate::rules::{self, PREFIX, SPACING, params};
 use crate::spoil::{random_hash, random_ids, spoil_body, spoil_compact, spoil_proof};
 use crate::wires::Form;
 use crate::world::{What, World};
+use farthing::chain::Bodies;
 use farthing::http::Method;
 use farthing::net::client::{CallError, Reply};
-use farthing::primitives::{Block, CompactBlock, Header, PeerAddress, Signature, Work};
+use farthing::primitives::{Block, CompactBlock, Height, PeerAddress, Signature, UnixTime, Work};
 use farthing::testkit::{Random, TestChain, solve};
 use farthing::wire::{
     AnnouncedBlock, Announcement, Handshake, PEER_VERSION, PoolSummary, Reach,
     block_announcement_to_json, block_to_json, blocks_from_json, compact_from_json,
-    compact_to_json, headers_from_json, headers_to_json, pool_ids_to_json, transfer_to_json,
-    transfers_from_json,
+    compact_to_json, hashes_from_query, headers_from_json, headers_to_json, pool_ids_to_json,
+    transfer_to_json, transfers_from_json,
 };
-
-/// Headers of a liar's own branch at most: as far as its time reaches.
-const BRANCH_MAX: u32 = 60;
 
 /// Ids of transfers that do not exist in one message.
 const IDS: u64 = 200;
@@ -33,7 +31,7 @@ pub enum Lie {
     NoProof,
     /// Gives headers with bits that are wrong.
     WrongBits,
-    /// Gives a cheap branch of its own, again and again, and no bodies for it.
+    /// Gives a branch of its own, longer than that of all others, with as little work as there can be.
     Cheap,
     /// Gives no bodies.
     Withheld,
@@ -76,7 +74,7 @@ pub struct Liar {
     instance: u64,
     random: Random,
     /// Its cheap branch, made when it is first asked for.
-    branch: Option<Vec<Header>>,
+    branch: Option<TestChain>,
 }
 
 impl Liar {
@@ -92,24 +90,29 @@ impl Liar {
         self.lies.contains(&lie) && self.random.percent(50)
     }
 
-    fn branch(&mut self) -> &[Header] {
+    /// Its own branch, up to a block stamped about `now`.
+    fn branch(&mut self, now: UnixTime) -> &mut TestChain {
         let salt = self.instance;
-        self.branch.get_or_insert_with(|| cheap_branch(salt))
+        let own = self.branch.get_or_insert_with(|| TestChain::new(params()).fork(salt));
+        own.now.unix = now;
+        while own.chain.tip().header.time.plus(SPACING) <= now {
+            let mut draft = own.draft(Vec::new());
+            draft.header.time = own.chain.tip().header.time.plus(SPACING);
+            let block = own.check(own.sealed(draft)).expect("a valid block");
+            own.accept(&block).expect("a valid block");
+        }
+        own
     }
-}
 
-/// A branch of headers that keep all rules from genesis on, with as little work as there can be.
-fn cheap_branch(salt: u64) -> Vec<Header> {
-    let mut chain = TestChain::new(params()).fork(salt);
-    let mut headers = Vec::new();
-    for _ in 0..BRANCH_MAX {
-        let mut draft = chain.draft(Vec::new());
-        draft.header.time = chain.chain.tip().header.time.plus(SPACING);
-        let block = chain.check(chain.sealed(draft)).expect("a valid block");
-        chain.accept(&block).expect("a valid block");
-        headers.push(block.block().header);
+    /// The blocks of its own branch that a question for blocks names.
+    fn branch_blocks(&mut self, query: &str) -> Option<String> {
+        let hashes = hashes_from_query("hashes", query).ok()?;
+        let own = self.branch.as_ref()?;
+        let bodies: Vec<_> = hashes.iter().filter_map(|hash| own.chain.body_of(hash)).collect();
+        let blocks = bodies.into_iter().filter_map(|body| own.bodies.read(body).ok());
+        let texts: Vec<_> = blocks.map(|block| block_to_json(&block, PREFIX)).collect();
+        (!texts.is_empty()).then(|| format!("[{}]", texts.join(",")))
     }
-    headers
 }
 
 fn ok(body: String) -> Reply {
@@ -162,6 +165,10 @@ impl World {
         if form.method == Method::Post && path != "/fetch-transactions" {
             return Ok(Reply { status: 201, body: "{}".to_owned() });
         }
+        let query = form.target.split_once("/blocks?hashes=").map_or("", |(_, query)| query);
+        if let Some(own) = self.liars[number].branch_blocks(query) {
+            return Ok(ok(own));
+        }
         let honest = self.serve(mirror, self.nodes.len() + number, form)?;
         if honest.status != 200 {
             return Ok(honest);
@@ -185,7 +192,11 @@ impl World {
         }
         let run = self.nodes[mirror].run.as_ref().expect("it is up");
         let (view, time) = (run.handle.view(), run.handle.now().unix);
-        let (tip, liar) = (view.chain.tip(), &mut self.liars[number]);
+        let true_time = rules::time_at(self.time.now());
+        let liar = &mut self.liars[number];
+        let is_cheap = liar.does(Lie::Cheap);
+        let own = is_cheap.then(|| liar.branch(true_time).chain.tip().clone());
+        let tip = own.as_ref().unwrap_or(view.chain.tip());
         let mut claimed = Handshake {
             chain_id: view.chain.chain_id(),
             chain: params().name,
@@ -198,6 +209,10 @@ impl World {
             linked: false,
             time,
         };
+        if is_cheap {
+            // Or nobody would look at it.
+            claimed.work = view.chain.tip().total_work + tip.work;
+        }
         if lies {
             let more = Work::new(farthing::primitives::U256::from(liar.random.below(1_000_000)));
             claimed.work = claimed.work + more;
@@ -209,7 +224,11 @@ impl World {
     fn liars_headers(&mut self, number: usize, honest: &str) -> Option<String> {
         if self.liars[number].does(Lie::Cheap) {
             self.lied(Lie::Cheap, number);
-            return Some(headers_to_json(self.liars[number].branch()));
+            let now = rules::time_at(self.now());
+            let chain = &self.liars[number].branch(now).chain;
+            let nodes = (1..=chain.height().0).filter_map(|at| chain.headers().at(Height(at)));
+            let headers: Vec<_> = nodes.map(|node| node.header).collect();
+            return Some(headers_to_json(&headers));
         }
         let mut headers = headers_from_json(honest).ok()?;
         let last = headers.last_mut()?;

@@ -1,8 +1,9 @@
 //! The chain of the simulated world: the rules of the real one, with little work.
 
+use crate::clock::SECOND;
 use farthing::consensus::params::ChainParams;
 use farthing::consensus::schedule::Spacing;
-use farthing::primitives::{AddressPrefix, Target, U256};
+use farthing::primitives::{AddressPrefix, Target, U256, UnixTime};
 
 /// Seconds between blocks.
 pub const SPACING: u32 = 60;
@@ -24,4 +25,10 @@ pub fn params() -> ChainParams {
     // Hash rates change by the minute here, as parts of the network come and go.
     params.retarget.half_life = 4;
     params
+}
+
+/// The time of day when the world is so many microseconds old.
+pub fn time_at(micros: u64) -> UnixTime {
+    let seconds = u32::try_from(micros / SECOND).expect("a short time");
+    params().genesis_time.plus(AGE + seconds)
 }
