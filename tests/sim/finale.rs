@@ -72,7 +72,7 @@ impl World {
             }
         }
         self.tally.expected += 1;
-        for node in self.nodes.iter().filter(|node| !node.is_hidden) {
+        for node in &self.nodes {
             let view = node.run.as_ref().expect("all nodes are up").handle.view();
             match news {
                 News::Transfer(transfer) => {

@@ -1,6 +1,7 @@
 //! Peers that lie: each looks like a copy of an honest node, and does some things of its own.
 
 use crate::clock::{MINUTE, SECOND};
+use crate::links::End;
 use crate::rules::{self, PREFIX, SPACING, params};
 use crate::spoil::{random_hash, random_ids, spoil_body, spoil_compact, spoil_proof};
 use crate::wires::Form;
@@ -19,6 +20,9 @@ use farthing::wire::{
 
 /// Ids of transfers that do not exist in one message.
 const IDS: u64 = 200;
+
+/// Live connections of a liar at most.
+const LINKS: usize = 4;
 
 /// What a liar may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +76,8 @@ pub struct Liar {
     pub address: PeerAddress,
     lies: Vec<Lie>,
     instance: u64,
+    /// Its live connections.
+    pub links: Vec<End>,
     random: Random,
     /// Its cheap branch, made when it is first asked for.
     branch: Option<TestChain>,
@@ -82,11 +88,11 @@ impl Liar {
         let address = format!("77.{number}.0.1:5000").parse().expect("an address");
         let mut own = Random(random.bits());
         let lies = (0..=own.below(3)).map(|_| *own.pick(&LIES)).collect();
-        Self { address, lies, instance: own.bits(), random: own, branch: None }
+        Self { address, lies, instance: own.bits(), links: Vec::new(), random: own, branch: None }
     }
 
     /// Whether it does this now: liars are honest half of the time.
-    fn does(&mut self, lie: Lie) -> bool {
+    pub fn does(&mut self, lie: Lie) -> bool {
         self.lies.contains(&lie) && self.random.percent(50)
     }
 
@@ -121,7 +127,7 @@ fn ok(body: String) -> Reply {
 
 impl World {
     /// The honest node that a liar copies now, if one is up.
-    fn mirror(&mut self, liar: usize) -> Option<usize> {
+    pub fn mirror(&mut self, liar: usize) -> Option<usize> {
         let up: Vec<_> = (0..self.nodes.len()).filter(|node| self.nodes[*node].is_up()).collect();
         if up.is_empty() { None } else { Some(*self.liars[liar].random.pick(&up)) }
     }
@@ -143,12 +149,14 @@ impl World {
         self.reply(id, (from, to), answer);
     }
 
-    fn lied(&mut self, lie: Lie, number: usize) {
+    /// Notes a lie.
+    pub fn lied(&mut self, lie: Lie, number: usize) {
         self.tally.lies[lie as usize] += 1;
         self.note(40 + lie as u64, || format!("liar {number}: {lie:?}"));
     }
 
-    fn liars_answer(
+    /// What a liar answers to a question, however it came.
+    pub fn liars_answer(
         &mut self,
         number: usize,
         mirror: usize,
@@ -185,7 +193,8 @@ impl World {
         Ok(body.map_or(honest, ok))
     }
 
-    fn liars_handshake(&mut self, number: usize, mirror: usize) -> Handshake {
+    /// What a liar says of itself.
+    pub fn liars_handshake(&mut self, number: usize, mirror: usize) -> Handshake {
         let lies = self.liars[number].does(Lie::Work);
         if lies {
             self.lied(Lie::Work, number);
@@ -312,7 +321,14 @@ impl World {
         let to = usize::try_from(self.random.below(self.nodes.len() as u64)).expect("few");
         let hello = self.liars_handshake(number, mirror).to_json();
         self.liar_sends(number, to, ("/handshake", hello));
+        if self.liars[number].links.len() < LINKS {
+            self.liar_dials(number, to);
+        }
+        if self.liars[number].does(Lie::Garbage) {
+            self.liar_babbles(number);
+        }
         if let Some(news) = self.liars_news(number, mirror) {
+            self.liar_tells(number, &news);
             self.liar_sends(number, to, ("/announce", news.to_json(PREFIX)));
         }
         if self.liars[number].does(Lie::BadBlocks)

@@ -12,6 +12,8 @@ mod disk;
 mod finale;
 mod hearing;
 mod liar;
+mod liar_links;
+mod links;
 mod node;
 mod people;
 mod plan;

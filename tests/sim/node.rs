@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::disk::{End, MemoryDisk};
+use crate::links::SimLinks;
 use crate::rules::params;
 use crate::wires::{NoClient, NoMiner};
 use crossbeam_channel::Receiver;
@@ -55,6 +56,7 @@ pub struct Run {
     pub inline: Arc<Inline>,
     pub events: Receiver<Event>,
     pub network: Arc<Network>,
+    pub links: SimLinks,
     /// What its HTTP interface answers from.
     pub api: Api,
     /// When it is woken next.
@@ -125,8 +127,9 @@ impl Node {
         let Opened { owner, handle, mut events, .. } = opened;
         let (inline, handle) = Inline::new(owner, handle);
         let (events, seen) = (events.remove(0), handle.view());
+        let links = SimLinks::default();
         let opening = net::Opening {
-            links: None,
+            links: Some(Arc::new(links.clone())),
             node: handle.clone(),
             client: Box::new(NoClient),
             file: DiskFile::on(&self.disk.shared(), data_dir().peers()),
@@ -140,7 +143,7 @@ impl Node {
         let limit = Duration::from_secs(1);
         let api = Api::new(handle.clone(), Arc::new(NoMiner), network.clone(), limit, PORT);
         let template = None;
-        let run = Run { handle, inline, events, network, api, wakes_at: 0, seen, template };
+        let run = Run { handle, inline, events, network, links, api, wakes_at: 0, seen, template };
         self.run = Some(run);
         Ok(())
     }

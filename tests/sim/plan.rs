@@ -65,7 +65,7 @@ impl Plan {
         weather.resets = rate(10, random);
         weather.doubles = rate(20, random);
         let liars = if random.percent(50) { 0 } else { 1 + random.below(3) };
-        let hidden = 0;
+        let hidden = if random.percent(60) { 0 } else { random.below(nodes as u64 - 1) };
         Self {
             nodes,
             trouble: (10 + random.below(50)) * MINUTE,
@@ -81,7 +81,7 @@ impl Plan {
             is_wallet_shared: random.percent(20),
             cuts: rate(60, random),
             liars: usize::try_from(liars).expect("few"),
-            hidden,
+            hidden: usize::try_from(hidden).expect("few"),
             weather,
             trouble_every: (5 + random.below(180)) * SECOND,
         }

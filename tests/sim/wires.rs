@@ -26,7 +26,7 @@ pub struct Form {
 }
 
 impl Form {
-    fn of(question: &Question) -> Self {
+    pub fn of(question: &Question) -> Self {
         let HttpForm { path, body } = question.http(PREFIX);
         let method = if body.is_some() { Method::Post } else { Method::Get };
         Self { method, target: path, body: body.unwrap_or_default() }
@@ -143,7 +143,8 @@ impl World {
         }
     }
 
-    fn is_reachable(&self, place: usize) -> bool {
+    /// Whether a place takes calls.
+    pub fn is_reachable(&self, place: usize) -> bool {
         self.nodes.get(place).is_none_or(|node| !node.is_hidden)
     }
 

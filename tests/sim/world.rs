@@ -9,6 +9,7 @@ use crate::disk::End;
 use crate::finale::News;
 use crate::hearing;
 use crate::liar::Liar;
+use crate::links::{Happening, Wires};
 use crate::node::{Nature, Node, one_thread};
 use crate::plan::Plan;
 use crate::rules::params;
@@ -50,6 +51,8 @@ pub enum What {
     Expire(u64),
     /// By now everyone has what somebody was told then.
     Expect(News),
+    /// Something happens on a live connection.
+    Link(Happening),
     /// A liar has an idea.
     Lie(usize),
     /// The wires are whole again.
@@ -67,6 +70,8 @@ pub struct World {
     /// Calls that are under way.
     pub open: BTreeMap<u64, Open>,
     pub calls_made: u64,
+    /// Live connections.
+    pub wires: Wires,
     pub tally: Tally,
     pub checks: Checks,
     queue: BTreeMap<(u64, u64), What>,
@@ -125,6 +130,7 @@ impl World {
             weather,
             open: BTreeMap::new(),
             calls_made: 0,
+            wires: Wires::default(),
             tally: Tally::default(),
             checks: Checks::default(),
             queue: BTreeMap::new(),
@@ -145,6 +151,7 @@ impl World {
             world.after(MINUTE, What::Lie(number));
         }
         world.after(MINUTE, What::Trouble);
+        world.after(MINUTE, What::Link(Happening::Pings));
         world
     }
 
@@ -196,6 +203,7 @@ impl World {
             What::Answer(id, answer) => self.answer(id, answer),
             What::Expire(id) => self.answer(id, Err(CallError::TimedOut)),
             What::Expect(news) => self.expect(&news),
+            What::Link(happening) => self.link(happening),
             What::Lie(number) => self.lie(number),
             What::Heal => self.weather.join_all(),
         }
@@ -263,6 +271,9 @@ impl World {
     /// Ends the process of a node; it comes back after a while.
     pub fn end(&mut self, index: usize, end: End) {
         self.nodes[index].stop(end);
+        if end == End::Killed {
+            self.close_all_of(index);
+        }
         self.note(6, || format!("node {index} ends: {end:?}"));
         let wait = SECOND + self.random.below(3 * MINUTE);
         self.after(wait, What::Start(index));
@@ -281,6 +292,7 @@ impl World {
         self.checks.look_at(&mut self.nodes[index]);
         self.hear(index);
         self.drive(index);
+        self.take_commands(index);
         self.read_log(index);
         if self.nodes[index].is_doomed() {
             self.end(index, End::PowerCut);
@@ -314,6 +326,7 @@ impl World {
             assert!(level > Level::Error || explained, "node {index} logs: {line}");
             let Some(name) = hearing::accused(&line) else { continue };
             let place = name.parse().ok().and_then(|address| self.place_of(&address));
+            let place = place.or_else(|| self.behind_link(index, name));
             let place = place.expect("nodes accuse those that exist");
             assert!(place >= self.nodes.len(), "node {index} logs: {line}");
             self.tally.accused += 1;
