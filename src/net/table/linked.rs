@@ -28,10 +28,12 @@ impl Table {
         }
     }
 
-    /// Our live connection to a peer is open.
+    /// Our live connection to a peer is open. What has become new there since we last looked it may not have
+    /// told us: a node behind a router is its peer only now.
     pub fn link_opened(&mut self, address: &PeerAddress) {
         if let Some(peer) = self.find_mut(&address.clone().into()) {
             peer.link_failures = 0;
+            peer.pull = Pull::Summary;
         }
     }
 

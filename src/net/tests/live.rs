@@ -25,10 +25,10 @@ impl TestNode {
         (inbound.len(), outbound.len())
     }
 
-    /// Pays a coin from a key that the chain of developers gives coins, and says its id.
-    fn pay(&self, nonce: u64) -> Txid {
+    /// Pays from a key of its own that has coins from the start, and says the id.
+    fn pay(&self) -> Txid {
         let id = self.node.chain_id();
-        let transfer = TestKey::dev(1).pay(TestKey::new(9).public, (100, 0), nonce, &id);
+        let transfer = TestKey::dev(self.port.into()).pay(TestKey::new(9).public, (100, 0), 0, &id);
         let txid = transfer.id();
         self.node.submit_transfer(transfer, Origin::Own).unwrap();
         txid
@@ -68,9 +68,23 @@ fn a_node_behind_a_router_takes_part_fully() {
     wait("a block of the open one", || open.tip() == hidden.tip());
     hidden.mine();
     wait("a block of the hidden one", || open.tip() == hidden.tip());
-    let (one, two) = (open.pay(0), hidden.pay(1));
+    let (one, two) = (open.pay(), hidden.pay());
     wait("both transfers", || [&one, &two].iter().all(|id| open.has(id) && hidden.has(id)));
     assert!(!open.is_connected_to(&hidden), "nobody can call it");
+}
+
+#[test]
+fn what_is_new_before_the_line_is_open_is_not_missed() {
+    let (world, open, hidden) = routed();
+    world.wires.lock().unwrap().closed.insert(1);
+    hidden.join(&open);
+    wait("the pool to be looked into", || world.count(2, "pool-summary") == 1);
+    let start = world.now().monotonic;
+    let (one, two) = (open.pay(), hidden.pay());
+    world.wires.lock().unwrap().closed.clear();
+    wait("both transfers", || open.has(&two) && hidden.has(&one));
+    let took = world.now().monotonic - start;
+    assert!(took < Duration::from_secs(20), "looking into pools in turn has brought it: {took:?}");
 }
 
 #[test]
@@ -81,7 +95,7 @@ fn a_line_that_is_cut_is_replaced_by_calls_and_opened_again() {
     wait("no line", || one.lines() == (0, 0) && two.lines() == (0, 0));
     one.mine();
     wait("a block without lines", || two.tip() == one.tip());
-    let id = two.pay(0);
+    let id = two.pay();
     wait("a transfer without lines", || one.has(&id));
     world.wires.lock().unwrap().closed.clear();
     wait("a line again", || {
@@ -119,8 +133,8 @@ fn nobody_is_told_twice() {
         world.advance(Duration::from_millis(500));
         [&one, &two].iter().any(|node| node.network.table().reaching_us().len() == 1)
     });
-    for (nonce, (from, to)) in [(&one, &two), (&two, &one)].into_iter().enumerate() {
-        let id = from.pay(nonce as u64);
+    for (from, to) in [(&one, &two), (&two, &one)] {
+        let id = from.pay();
         wait("the transfer", || to.has(&id));
         let texts = world.wires.lock().unwrap().texts.clone();
         let is_told = |text: &str| {
