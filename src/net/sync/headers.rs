@@ -17,6 +17,10 @@ const HEADERS_AHEAD_MAX: u32 = 20_000;
 /// keeps off the best chain.
 const HEADERS_OF_ONE_MAX: usize = 40_000;
 
+/// Peers that have come by themselves and are asked in one round at most: each may be silent, and
+/// come again as another.
+const GUESTS_MAX: usize = 2;
+
 /// What is asked of a peer: the headers that follow the highest of these on its best chain.
 #[derive(Clone, Debug)]
 pub(in crate::net) struct HeadersAsked {
@@ -56,7 +60,8 @@ pub(in crate::net) enum HeadersGiven {
     },
 }
 
-/// One round: every peer that claims more work than we have is asked, once.
+/// One round: every peer that claims more work than we have is asked, once, and a few of those that
+/// have come by themselves.
 #[derive(Debug, Default)]
 pub(super) struct Headers {
     asked: BTreeSet<PeerId>,
@@ -143,8 +148,17 @@ impl Headers {
             .into_iter()
             .filter(|(peer, claim)| !self.asked.contains(peer) && !is_known(claim));
         let (peer, claim) = unasked.next().filter(|_| !is_far(scene.chain, headers.heaviest()))?;
+        if peer.address().is_none() && !self.has_turn_for_guest() {
+            return None;
+        }
         self.asked.insert(peer.clone());
         Some(Walk { peer, claim, last: None, given: 0, presync: None, asking: false })
+    }
+
+    /// Whether one more is asked that has come by itself: what was found already is fetched before.
+    fn has_turn_for_guest(&self) -> bool {
+        let guests = self.asked.iter().filter(|peer| peer.address().is_none()).count();
+        !self.progress && guests < GUESTS_MAX
     }
 
     /// The peer that was asked has answered, or not.

@@ -7,6 +7,7 @@
 use super::{BUSY_PAUSE, Table, welcome};
 use crate::net::peer::{Claim, Peer, Pull};
 use crate::primitives::{PeerId, Txid, Work};
+use std::cmp::Reverse;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -98,14 +99,24 @@ impl Table {
         self.peers().any(|peer| peer.is_connected() && lacks(peer))
     }
 
-    /// Peers that say they have more than `work`: first those that are believed most, and of these
-    /// the one that says the most.
+    /// Peers that say they have more than `work`: first those that are believed most, of these those
+    /// that a person added, then the one that says the most. Who has come by itself is last, the
+    /// longest connected first: whoever says much, gives nothing and comes again stands behind all
+    /// others.
     pub fn claiming_more(&self, work: Work) -> Vec<(PeerId, Claim)> {
         let claiming = self.peers().filter(|peer| peer.claims_more_than(work));
         let mut claims: Vec<_> = claiming
-            .filter_map(|peer| Some((peer.unbacked, peer.id.clone(), peer.claim?)))
+            .filter_map(|peer| {
+                let claim = peer.claim?;
+                let came = match &peer.id {
+                    PeerId::At(_) => None,
+                    PeerId::Link(id) => Some(*id),
+                };
+                let place = (peer.unbacked, came, !peer.manual, Reverse(claim.work));
+                Some((place, peer.id.clone(), claim))
+            })
             .collect();
-        claims.sort_by_key(|(unbacked, _, claim)| (*unbacked, std::cmp::Reverse(claim.work)));
+        claims.sort_by_key(|(place, ..)| *place);
         claims.into_iter().map(|(_, id, claim)| (id, claim)).collect()
     }
 

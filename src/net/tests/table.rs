@@ -3,7 +3,9 @@
 use crate::net::peer::OUTBOX_TRANSFERS_MAX;
 use crate::net::table::{Candidate, LEARNED_MAX, Outcome, PEERS_MAX, Table, Task, Times};
 use crate::node::ports::PeerState;
-use crate::primitives::{BlockHash, Height, PeerAddress, PeerId, Txid, UnixTime, Work};
+use crate::primitives::{
+    BlockHash, Height, LinkId, PeerAddress, PeerId, Txid, U256, UnixTime, Work,
+};
 use crate::wire::{Handshake, PEER_VERSION, PeerRecord};
 use std::time::Duration;
 
@@ -262,4 +264,23 @@ fn a_restart_keeps_anchors_pauses_and_refusals() {
         }
         assert_eq!(strangers == 1, heard, "{now}");
     }
+}
+
+#[test]
+fn who_comes_by_itself_and_says_the_most_is_asked_last() {
+    let mut table = connected(1..3);
+    let says = |number: u64| {
+        let work = Work::new(U256::from(number));
+        Handshake { work, ..handshake(number) }
+    };
+    for number in [1, 2] {
+        let peer = id(u16::try_from(number).unwrap());
+        table.introduce(&peer, &says(number), times(seconds(0)));
+    }
+    for number in [7, 8] {
+        table.link_in(LinkId(number), &says(number), times(seconds(0)));
+    }
+    let asked = table.claiming_more(Work::ZERO).into_iter().map(|(peer, _)| peer);
+    let links = [7, 8].map(|number| PeerId::Link(LinkId(number)));
+    assert_eq!(asked.collect::<Vec<_>>(), [vec![id(2), id(1)], links.to_vec()].concat());
 }
