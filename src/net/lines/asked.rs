@@ -11,11 +11,17 @@ use std::time::Duration;
 /// Questions on one link at a time: the peer answers them in turn, and more would only wait there.
 pub const ASKED_MAX: usize = 16;
 
+/// How long one may owe an answer beyond its time while other texts of it are read: whoever floods
+/// would owe it for ever.
+pub const EXTENDED_MAX: Duration = Duration::from_secs(10);
+
 /// Who waits for an answer.
 #[derive(Debug)]
 struct Waiting<W> {
     since: Duration,
     deadline: Duration,
+    /// Beyond this the deadline is not put off.
+    latest: Duration,
     waits: W,
 }
 
@@ -50,7 +56,8 @@ impl<W> Asked<W> {
         }
         let id = self.next;
         self.next = id.wrapping_add(1);
-        self.waiting.insert((link, id), Waiting { since, deadline, waits });
+        let latest = deadline + EXTENDED_MAX;
+        self.waiting.insert((link, id), Waiting { since, deadline, latest, waits });
         Some(id)
     }
 
@@ -67,7 +74,16 @@ impl<W> Asked<W> {
 
     /// Links that owe an answer for too long.
     pub fn overdue(&self, now: Duration) -> Vec<LinkId> {
-        let over = self.waiting.iter().filter(|(_, waiting)| waiting.deadline <= now);
+        self.links(|waiting| waiting.deadline <= now)
+    }
+
+    /// Links that owe one for longer than anything excuses.
+    pub fn inexcusable(&self, now: Duration) -> Vec<LinkId> {
+        self.links(|waiting| waiting.latest <= now)
+    }
+
+    fn links(&self, is_over: impl Fn(&Waiting<W>) -> bool) -> Vec<LinkId> {
+        let over = self.waiting.iter().filter(|(_, waiting)| is_over(waiting));
         let mut links: Vec<_> = over.map(|((link, _), _)| *link).collect();
         links.dedup();
         links
@@ -76,7 +92,7 @@ impl<W> Asked<W> {
     /// Lets this link take so much longer: what it has sent was not read meanwhile.
     pub fn extend(&mut self, link: LinkId, by: Duration) {
         for (_, waiting) in self.waiting.range_mut((link, 0)..=(link, u32::MAX)) {
-            waiting.deadline += by;
+            waiting.deadline = (waiting.deadline + by).min(waiting.latest);
         }
     }
 
@@ -92,7 +108,7 @@ impl<W> Asked<W> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ASKED_MAX, Asked};
+    use super::{ASKED_MAX, Asked, EXTENDED_MAX};
     use crate::primitives::LinkId;
     use std::time::Duration;
 
@@ -114,6 +130,9 @@ mod tests {
         assert_eq!((asked.overdue(at(2)), asked.overdue(at(3))), (vec![], vec![ONE]));
         asked.extend(ONE, at(2));
         assert_eq!((asked.overdue(at(3)), asked.due()), (vec![], Some(at(4))));
+        asked.extend(ONE, at(1_000));
+        let latest = at(3) + EXTENDED_MAX;
+        assert_eq!((asked.inexcusable(at(12)), asked.inexcusable(latest)), (vec![], vec![ONE]));
         assert_eq!((asked.closed(ONE), asked.answered(ONE, b)), (vec![3], None));
         assert_eq!((asked.closed(ONE), asked.closed(TWO)), (vec![], vec![4]));
         assert_eq!(asked.due(), None);

@@ -214,6 +214,7 @@ impl<W> Lines<W> {
             self.reading.contains_key(id) || self.texts.iter().any(|(of, _)| of == id)
         };
         let slow = self.asked.overdue(now).into_iter().filter(|id| !is_read(id));
+        let slow = slow.chain(self.asked.inexcusable(now));
         let mute = self.all().filter(|(_, line)| line.greeting_due().is_some_and(|due| due <= now));
         let mut all: Vec<_> = slow.chain(mute.map(|(id, _)| id)).collect();
         all.sort_unstable();
@@ -289,6 +290,7 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
+    use super::asked::EXTENDED_MAX;
     use super::*;
     use std::net::Ipv4Addr;
 
@@ -336,6 +338,9 @@ mod tests {
         lines.next_text(later, |_| false).unwrap();
         lines.read(id, later + SECOND);
         assert_eq!(lines.overdue(later), [id]);
+        lines.push_text(id, "anything but an answer".to_owned());
+        assert_eq!(lines.overdue(later), []);
+        assert_eq!(lines.overdue(NOW + SECOND + EXTENDED_MAX), [id], "who floods is no exception");
         assert_eq!(lines.answered(id, 1, later), None);
         lines.remove(id);
         assert_eq!((lines.next_stranded(), lines.next_stranded()), (Some(7), None));
