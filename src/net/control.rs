@@ -131,7 +131,7 @@ impl PeerControl for Network {
         let from = news.from.take();
         let sender = from.and_then(|reach| self.table().sender(&reach, client.to_canonical()));
         if let Some(sender) = sender {
-            self.hear(&sender, news);
+            self.hear_named(&sender, news);
         }
     }
 

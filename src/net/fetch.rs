@@ -8,7 +8,7 @@ use super::answer::{self, Answer, AskError};
 use super::blame::{Blame, blame};
 use super::compact::{Rebuilt, Reconstruction};
 use super::incoming::Form;
-use super::peer::Claim;
+use super::peer::{Claim, Peer};
 use super::relay::failed;
 use super::table::{Outcome, Target, Task};
 use super::{Network, lock};
@@ -22,13 +22,39 @@ use std::time::Duration;
 /// Bodies of a branch that are fetched one by one at most; more are a sync.
 const BODIES_MAX: usize = 2;
 
+/// Who tells something.
+enum Voice<'p> {
+    /// This peer: it was called, or its live connection says it.
+    Own(&'p PeerId),
+    /// Someone who says to be this peer and calls from its address, as everybody can who shares that.
+    /// What is wrong with its words is nobody's fault.
+    Named(&'p PeerId),
+}
+
+impl Voice<'_> {
+    const fn peer(&self) -> &PeerId {
+        match self {
+            Self::Own(peer) | Self::Named(peer) => peer,
+        }
+    }
+}
+
 impl Network {
     /// A peer tells what is new there.
     pub fn hear(&self, from: &PeerId, news: Announcement) {
+        self.hear_from(&Voice::Own(from), news);
+    }
+
+    /// Someone tells what is new at a peer, from the address where that peer is.
+    pub(super) fn hear_named(&self, named: &PeerId, news: Announcement) {
+        self.hear_from(&Voice::Named(named), news);
+    }
+
+    fn hear_from(&self, voice: &Voice<'_>, news: Announcement) {
         let Some(node) = self.node() else { return };
-        self.hear_of_transfers(&node, from, &news.transactions);
+        self.hear_of_transfers(&node, voice.peer(), &news.transactions);
         for block in news.blocks {
-            self.hear_of_block(&node, from, block);
+            self.hear_of_block(&node, voice, block);
         }
         self.signal.tell();
     }
@@ -43,9 +69,9 @@ impl Network {
         }
     }
 
-    fn hear_of_block(&self, node: &NodeHandle, from: &PeerId, block: AnnouncedBlock) {
-        let header = *block.header();
-        let Some(known) = self.judge_announced(node, from, &block) else { return };
+    fn hear_of_block(&self, node: &NodeHandle, voice: &Voice<'_>, block: AnnouncedBlock) {
+        let (header, from) = (*block.header(), voice.peer());
+        let Some(known) = self.judge_announced(node, voice, &block) else { return };
         self.table().has_block(from, claim_of(&known));
         let view = node.view();
         let is_kept = view.chain.body_of(&known.hash).is_some();
@@ -53,14 +79,15 @@ impl Network {
             return;
         }
         let missing = view.chain.missing_bodies_to(&known, BODIES_MAX + 1);
+        let now = node.now().monotonic;
         let mut incoming = lock(&self.incoming);
         let is_on_its_way = missing.len() <= BODIES_MAX
-            && missing.iter().all(|node| incoming.announced(node.hash, from));
+            && missing.iter().all(|node| incoming.announced(node.hash, from, now));
         drop(incoming);
         if !is_on_its_way {
             self.request_sync();
         } else if let AnnouncedBlock::Compact { block, .. } = block {
-            self.rebuild(node, from, (header.hash(), block));
+            self.rebuild(node, voice, (header.hash(), block));
         }
     }
 
@@ -68,7 +95,7 @@ impl Network {
     fn judge_announced(
         &self,
         node: &NodeHandle,
-        from: &PeerId,
+        voice: &Voice<'_>,
         block: &AnnouncedBlock,
     ) -> Option<Arc<HeaderNode>> {
         let header: Header = *block.header();
@@ -79,25 +106,38 @@ impl Network {
             return Some(known.clone());
         }
         if !easiest.is_met_by(&hash) {
-            self.accuse(from, &"a block without proof of work");
+            if let Voice::Own(from) = voice {
+                self.accuse(from, &"a block without proof of work");
+            }
             return None;
         }
         let parent = headers.get(&header.previous);
         // As the sync does it: what is too light to be kept has to show more first.
         if parent.is_none_or(|parent| parent.total_work < headers.work_back()) {
-            let claim = Claim { height: block.height(), tip: hash, work: block.work() };
-            self.table().has_block(from, claim);
-            if block.work() > view.chain.tip().total_work {
-                self.request_sync();
-            }
+            self.claimed_by(voice, Claim { height: block.height(), tip: hash, work: block.work() });
             return None;
         }
         match node.submit_headers(vec![header]) {
             Ok(_) => node.view().chain.headers().get(&hash).cloned(),
             Err(error) => {
-                self.blame_for(from, &error);
+                self.blame_for(voice, &error);
                 None
             }
+        }
+    }
+
+    /// A block above an unknown one is what its peer says; of whom only the name is known it is asked.
+    fn claimed_by(&self, voice: &Voice<'_>, claim: Claim) {
+        let Some(node) = self.node() else { return };
+        if claim.work <= node.view().chain.tip().total_work {
+            return;
+        }
+        match voice {
+            Voice::Own(from) => {
+                self.table().has_block(from, claim);
+                self.request_sync();
+            }
+            Voice::Named(named) => self.table().ask_soon(named, node.now().monotonic),
         }
     }
 
@@ -105,14 +145,14 @@ impl Network {
     fn rebuild(
         &self,
         node: &NodeHandle,
-        peer: &PeerId,
+        voice: &Voice<'_>,
         (hash, compact): (BlockHash, CompactBlock),
     ) {
-        let view = node.view();
+        let (view, peer) = (node.view(), voice.peer());
         let pool = view.chain.pool().iter();
         let pool = pool.map(|pending| (pending.id(), pending.transfer()));
         match Reconstruction::start(compact, pool) {
-            Ok(Rebuilt::Whole(block)) => self.take_block(node, peer, block),
+            Ok(Rebuilt::Whole(block)) => self.take_block(node, voice, block),
             Ok(Rebuilt::Missing(open)) => lock(&self.incoming).open(hash, peer, open),
             Err(reason) => {
                 log::debug!("block {hash} is fetched whole: {reason}");
@@ -121,22 +161,29 @@ impl Network {
         }
     }
 
-    fn take_block(&self, node: &NodeHandle, peer: &PeerId, block: Block) {
+    fn take_block(&self, node: &NodeHandle, voice: &Voice<'_>, block: Block) {
         lock(&self.incoming).done(&block.hash());
-        if let Err(error) = node.submit_block(block, Origin::Peer(peer.clone())) {
-            self.blame_for(peer, &error);
+        if let Err(error) = node.submit_block(block, Origin::Peer(voice.peer().clone())) {
+            self.blame_for(voice, &error);
         }
     }
 
-    fn blame_for(&self, peer: &PeerId, error: &NodeError) {
-        match blame(error) {
-            Blame::Lie => self.accuse(peer, error),
-            Blame::Nobody => log::debug!("what {peer} has is not taken: {error}"),
+    fn blame_for(&self, voice: &Voice<'_>, error: &NodeError) {
+        match (blame(error), voice) {
+            (Blame::Lie, Voice::Own(peer)) => self.accuse(peer, error),
+            (Blame::Lie, Voice::Named(peer))
+            | (Blame::Nobody, Voice::Own(peer) | Voice::Named(peer)) => {
+                log::debug!("what {peer} has is not taken: {error}");
+            }
         }
     }
 
     /// What is to be fetched next of those that may be called.
     pub(super) fn next_fetch(&self, now: Duration) -> Result<Task, Duration> {
+        let any_late = lock(&self.incoming).any_late(now);
+        if any_late {
+            self.request_sync();
+        }
         let mut table = self.table();
         let mut incoming = lock(&self.incoming);
         if let Some((peer, hash, form)) = incoming.next(now, |peer| table.is_free(peer, now))
@@ -154,6 +201,14 @@ impl Network {
         Err(due.unwrap_or(Duration::MAX))
     }
 
+    /// What those have announced who are gone or do not answer is nobody's to ask for, and comes again
+    /// when pools are compared.
+    pub(super) fn forget_gone(&self) {
+        let table = self.table();
+        let is_there = |peer: &PeerId| table.find(peer).is_some_and(Peer::is_connected);
+        lock(&self.wanted).keep(is_there);
+    }
+
     /// A peer was asked for a block that it has announced.
     pub(super) fn block_came(
         &self,
@@ -162,25 +217,25 @@ impl Network {
         answer: Answer,
     ) -> Outcome {
         let Some(node) = self.node() else { return Outcome::Done };
-        let peer = &target.id;
+        let (peer, voice) = (&target.id, Voice::Own(&target.id));
         let outcome = match form {
             Form::Compact => answer::compact(answer, self.prefix).map(|compact| {
                 // Another block than the one asked for is none at all.
                 if compact.header.hash() == *hash {
-                    self.rebuild(&node, peer, (*hash, compact));
+                    self.rebuild(&node, &voice, (*hash, compact));
                 }
             }),
             Form::Missing(_) => answer::transfers(answer, self.prefix).map(|transfers| {
                 let open = lock(&self.incoming).take_open(hash, peer);
                 match open.map(|open| open.fill(transfers)) {
-                    Some(Ok(block)) => self.take_block(&node, peer, block),
+                    Some(Ok(block)) => self.take_block(&node, &voice, block),
                     Some(Err(_)) | None => lock(&self.incoming).want_whole(hash, peer),
                 }
             }),
             Form::Whole => answer::blocks(answer, self.prefix).map(|blocks| {
                 let block = blocks.into_iter().find(|block| block.hash() == *hash);
                 if let Some(block) = block {
-                    self.take_block(&node, peer, block);
+                    self.take_block(&node, &voice, block);
                 }
             }),
         };

@@ -80,7 +80,10 @@ impl Network {
         match lock(&self.chores).next(now) {
             Some(Chore::Save) => return Ok(Job(Kind::Save)),
             Some(Chore::Pull(turn)) => self.table().pull_from_next(turn),
-            Some(Chore::Lines) => self.tend_lines(now),
+            Some(Chore::Lines) => {
+                self.tend_lines(now);
+                self.forget_gone();
+            }
             None => {}
         }
         let line_idle = match self.next_on_lines(now) {

@@ -286,6 +286,12 @@ impl Wanted {
         }
     }
 
+    /// Forgets all peers but those who are `there`.
+    pub fn keep(&mut self, there: impl Fn(&PeerId) -> bool) {
+        let gone: Vec<_> = self.peers.keys().filter(|peer| !there(peer)).cloned().collect();
+        gone.iter().for_each(|peer| self.forget(peer));
+    }
+
     /// Lets others be asked for what this peer was asked for.
     fn release(&mut self, id: &Txid, number: Number) {
         if self.asked.get(id).is_some_and(|(asked, _)| *asked == number) {

@@ -1,6 +1,8 @@
 //! Nodes that were apart agree again, whatever some of them say.
 
 use super::*;
+use crate::primitives::Header;
+use crate::wire::{AnnouncedBlock, Announcement};
 
 #[test]
 fn a_late_joiner_fetches_headers_first_and_each_body_once() {
@@ -104,6 +106,25 @@ fn a_peer_that_gives_wrong_bodies_is_refused_and_blocks_nobody() {
     new.join(&honest);
     // The body was wrong and not the header: the honest one is taken at once.
     wait("the chain", || new.tip() == tip);
+}
+
+#[test]
+fn nobody_is_blamed_for_what_others_say_in_its_name() {
+    let world = World::new();
+    let (ours, peer) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    ours.join(&peer);
+    wait("a peer", || ours.is_connected_to(&peer));
+    let (genesis, easiest) = (ChainParams::dev().genesis(), ChainParams::dev().retarget.easiest);
+    let headers = (0..).map(|nonce| Header { nonce, ..genesis });
+    let header = headers.into_iter().find(|header| !easiest.is_met_by(&header.hash())).unwrap();
+    let work = crate::primitives::Work::new(crate::primitives::U256::MAX);
+    let lie = Announcement {
+        from: Some(Reach::Port(BASE + 2)),
+        blocks: vec![AnnouncedBlock::Header { header, height: Height(1), work }],
+        transactions: Vec::new(),
+    };
+    ours.network.announced(lie, LOCAL);
+    assert!(ours.is_connected_to(&peer), "anyone at its address can say this");
 }
 
 #[test]

@@ -226,3 +226,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_those_announced_who_are_gone_takes_no_place() {
+    let mut wanted = Wanted::new();
+    for number in 0..7 {
+        wanted.announce(&peer(number), ids(number * 10_000..number * 10_000 + 4_000), at(0));
+    }
+    assert!(wanted.announce(&peer(9), ids(100_000..100_500), at(1)) > 0, "it is full");
+    wanted.keep(|known| *known == peer(9));
+    assert_eq!((wanted.len(), wanted.len_of(&peer(0))), (wanted.len_of(&peer(9)), 0));
+    assert_eq!(wanted.announce(&peer(9), ids(100_000..100_500), at(2)), 0);
+}
