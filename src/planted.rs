@@ -29,6 +29,9 @@ impl Bug {
     ];
 }
 
+/// With [`Bug::OrphanFlood`], announced transfers that are remembered in all, whoever announced them.
+pub const FLOODED_AT: usize = 128;
+
 #[cfg(feature = "planted-bugs")]
 thread_local! {
     static PLANTED: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };

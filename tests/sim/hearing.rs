@@ -11,8 +11,13 @@ thread_local! {
 const ACCUSED: &str = " sent what no honest node sends";
 
 /// Errors that follow from faults of disks.
-const FAULTS: [&str; 4] =
-    ["nothing was changed", "flush failed", "list of peers could not be", "cannot be passed on"];
+const FAULTS: [&str; 5] = [
+    "nothing was changed",
+    "flush failed",
+    "list of peers could not be",
+    "cannot be passed on",
+    "cannot be read: could not read",
+];
 
 struct Ear;
 
