@@ -97,6 +97,8 @@ fn answers_badly(what: &str, path: &'static str, answer: Answer) {
     world.link(VICTIM, ATTACKER);
     let pid = world.nodes[VICTIM].pid();
     let before = used_memory(pid);
+    // Nor does it open a live connection of its own, over which it would be an honest node.
+    world.way(ATTACKER, VICTIM).set_manner(Manner::Instead("/nothing", answer.clone()));
     world.way(VICTIM, ATTACKER).set_manner(Manner::Instead(path, answer));
     world.meet(VICTIM, ATTACKER);
     let faults = || world.way(VICTIM, ATTACKER).faults();
