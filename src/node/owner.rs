@@ -313,7 +313,11 @@ impl Owner {
                 turn.next.pool_changes += 1;
                 let pool = turn.next.chain.pool();
                 for pending in added.iter().filter_map(|id| pool.get(id)) {
-                    let (transfer, origin) = (pending.transfer.clone(), origin.clone());
+                    // Who brought those that waited for this one is not remembered: whoever brings
+                    // this one may lack them.
+                    let is_this = pending.id() == transfer.id();
+                    let origin = if is_this { origin.clone() } else { Origin::Anyone };
+                    let transfer = pending.transfer.clone();
                     turn.events.push(Event::Transfer { transfer, origin });
                 }
                 Ok(TransferOutcome::Pending(transfer))
@@ -410,5 +414,48 @@ fn log_change(change: &TipChange) {
     for (transfer, reason) in &change.dropped {
         let why = reason.as_ref().map_or(OTHER_CAME.into(), ToString::to_string);
         log::info!("transfer {} can no longer be mined: {why}", transfer.id());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::pool::POOL_BYTES_DEFAULT;
+    use crate::consensus::params::ChainParams;
+    use crate::node::{Inline, Machine, Opening, open_on};
+    use crate::primitives::PeerId;
+    use crate::testkit::{TestChain, TestKey};
+
+    fn peer(port: u16) -> Origin {
+        Origin::Peer(PeerId::At(format!("127.0.0.1:{port}").parse().unwrap()))
+    }
+
+    #[test]
+    fn who_brings_a_predecessor_did_not_bring_what_waited_for_it() {
+        let home = tempfile::tempdir().unwrap();
+        let world = TestChain::dev();
+        let now = world.now;
+        let opening = Opening {
+            data_dir: home.path().to_path_buf(),
+            port: 5000,
+            params: ChainParams::dev(),
+            pool_bytes_max: POOL_BYTES_DEFAULT,
+            clock: Box::new(move || now),
+            listeners: 1,
+        };
+        let opened = open_on(opening, Machine::here().unwrap()).unwrap();
+        let (_inline, handle) = Inline::new(opened.owner, opened.handle);
+        let to = TestKey::new(9).public;
+        let pay = |nonce| TestKey::dev(1).pay(to, (1, 0), nonce, &world.chain.chain_id());
+        let (first, second) = (pay(0), pay(1));
+        handle.submit_transfer(second.clone(), peer(5002)).unwrap();
+        handle.submit_transfer(first.clone(), peer(5001)).unwrap();
+        let told: Vec<_> = opened.events[0].try_iter().collect();
+        let told = told.iter().map(|event| match event {
+            Event::Transfer { transfer, origin } => (transfer.id(), origin.clone()),
+            other => panic!("{other:?}"),
+        });
+        let expected = [(first.id(), peer(5001)), (second.id(), Origin::Anyone)];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
     }
 }
