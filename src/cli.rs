@@ -52,7 +52,7 @@ enum Command {
     Verify(VerifyArgs),
     /// Show the chain's rules and its id
     ///
-    /// Prints the rules as a [chain] table, with every key. Whoever copies it into a configuration
+    /// Prints the rules as a `[chain]` table, with every key. Whoever copies it into a configuration
     /// file and sets network = \"custom\" joins the same chain; equal ids are equal rules.
     Chain(CommonArgs),
 }
