@@ -37,7 +37,7 @@ tally! {
     starts, failed_starts, kills, power_cuts, cuts_in_operation, torn,
     full, broken_writes, broken_flushes, broken_reads,
     clock_jumps, calls, answers, timeouts, failed_calls, splits, one_way_cuts, lone, cut_off, resets, doubles,
-    accused, expected, dials, links, broken_links, texts,
+    accused, expected, wakes, looks, dials, links, broken_links, texts,
 }
 
 /// What does not need to happen for a run to count: no trouble, or too rare for a short run.

@@ -63,6 +63,7 @@ impl World {
             }
             let Some(run) = &self.nodes[index].run else { return };
             let network = run.network.clone();
+            self.tally.looks += 1;
             match network.next() {
                 Ok(job) => {
                     if let Begun::Http { address, question, pace } = network.begin(&job) {
@@ -91,6 +92,7 @@ impl World {
         if node.incarnation == incarnation
             && node.run.as_ref().is_some_and(|run| run.wakes_at == at)
         {
+            self.tally.wakes += 1;
             self.settle(index);
         }
     }

@@ -23,7 +23,7 @@ use log::Level;
 use std::collections::BTreeMap;
 
 /// How often the owner looks at what is due by itself.
-const TICK: u64 = 2 * SECOND;
+const TICK: u64 = 4 * SECOND;
 
 /// Something that happens at a certain time.
 pub enum What {
