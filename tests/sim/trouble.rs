@@ -4,6 +4,9 @@ use crate::clock::{MINUTE, SECOND};
 use crate::disk::{End, FaultRates};
 use crate::world::{What, World};
 
+/// Times that a loose wire breaks and holds again, twice over; the last time it holds.
+const FLAPS: u32 = 41;
+
 /// How many operations of the disk a power cut waits for at most.
 const CUT_WITHIN: u64 = 12;
 
@@ -62,7 +65,7 @@ impl World {
     /// Some cannot hear others for a while: a few, one way or both ways, or the world in two.
     fn cut_wires(&mut self) {
         let places = self.nodes.len() + self.liars.len();
-        match self.random.below(3) {
+        match self.random.below(4) {
             0 => {
                 self.tally.splits += 1;
                 let side: Vec<bool> = (0..places).map(|_| self.random.percent(50)).collect();
@@ -78,6 +81,12 @@ impl World {
                 let (one, other) = (self.pick(places), self.pick(places));
                 self.weather.cut(one, other);
                 self.note(14, || format!("{one} cannot send to {other}"));
+            }
+            2 => {
+                self.tally.flapping += 1;
+                let (one, other) = (self.pick(places), self.pick(places));
+                self.note(17, || format!("the wire between {one} and {other} is loose"));
+                self.flap(one, other, FLAPS);
             }
             _ => {
                 self.tally.lone += 1;
@@ -105,6 +114,24 @@ impl World {
         self.note(16, || format!("the clock of node {index} jumps by {hours} h"));
         let wait = SECOND + self.random.below(5 * MINUTE);
         self.after(wait, What::RightTime(index));
+    }
+
+    /// A loose wire: it breaks now and soon holds again, so many times.
+    pub fn flap(&mut self, one: usize, other: usize, times: u32) {
+        if self.is_over {
+            return;
+        }
+        for (from, to) in [(one, other), (other, one)] {
+            if times.is_multiple_of(2) {
+                self.weather.join(from, to)
+            } else {
+                self.weather.cut(from, to)
+            }
+        }
+        if times > 0 {
+            let wait = SECOND + self.random.below(3 * SECOND);
+            self.after(wait, What::Flap(one, other, times - 1));
+        }
     }
 
     fn crash(&mut self, index: usize) {
@@ -137,6 +164,7 @@ impl World {
     /// Everything that was wrong is right again, and every node runs.
     pub fn calm(&mut self) {
         self.note(12, || "calm".to_owned());
+        self.is_over = true;
         self.disks_fail(false);
         self.weather.clear_up();
         for index in 0..self.nodes.len() {

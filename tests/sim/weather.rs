@@ -50,6 +50,11 @@ impl Weather {
         self.cuts.insert((from, to));
     }
 
+    /// Lets everything through again from one place to another.
+    pub fn join(&mut self, from: usize, to: usize) {
+        self.cuts.remove(&(from, to));
+    }
+
     /// Joins what was cut.
     pub fn join_all(&mut self) {
         self.cuts.clear();

@@ -55,6 +55,8 @@ pub enum What {
     Link(Happening),
     /// A liar has an idea.
     Lie(usize),
+    /// A loose wire breaks or holds again.
+    Flap(usize, usize, u32),
     /// The wires are whole again.
     Heal,
 }
@@ -80,6 +82,8 @@ pub struct World {
     pub is_paying: bool,
     /// Whether miners work.
     pub is_mining: bool,
+    /// Whether the trouble is over.
+    pub is_over: bool,
     /// Whether nothing has gone wrong for long enough that news must be quick.
     pub is_calm: bool,
     pub trace: Trace,
@@ -137,6 +141,7 @@ impl World {
             order: 0,
             is_paying: true,
             is_mining: true,
+            is_over: false,
             is_calm: false,
             trace: Trace { is_on: is_traced, digest: 0xcbf2_9ce4_8422_2325 },
             plan,
@@ -205,6 +210,7 @@ impl World {
             What::Expect(news) => self.expect(&news),
             What::Link(happening) => self.link(happening),
             What::Lie(number) => self.lie(number),
+            What::Flap(one, other, times) => self.flap(one, other, times),
             What::Heal => self.weather.join_all(),
         }
     }
