@@ -10,6 +10,7 @@
 //! place at most one in [`REDIAL_PAUSE`], whatever is forgotten and heard again meanwhile: nobody can
 //! use us to trouble others.
 
+use super::client::Pace;
 use super::dice::Dice;
 use super::outbound::{OUTBOUND_TARGET, backoff};
 use super::place::{Group, Place, Scope, may_call, scope, scope_of_source};
@@ -183,6 +184,22 @@ impl Book {
                 self.insert(address, &source.group);
             }
         }
+    }
+
+    /// A node that names itself was called back and did not answer in time. It may only be far away or
+    /// slow: the next call waits for it longer.
+    pub fn hear_slow(&mut self, address: &PeerAddress, source: &Source, now: UnixTime) {
+        self.hear(std::slice::from_ref(address), source);
+        self.failed(address, now);
+    }
+
+    /// How soon a stranger at `address` has to answer. The first time as quickly as if a person waited,
+    /// because others wait for the place; after a call in vain it may take as long as a peer.
+    pub fn pace(&self, address: &PeerAddress) -> Pace {
+        let entry = self.entries.get(address).is_some_and(|entry| entry.failures > 0);
+        // The call that is about to be made is counted already.
+        let seed = self.seeds.iter().any(|seed| seed.address == *address && seed.failures > 1);
+        if entry || seed { Pace::Usual } else { Pace::Quick }
     }
 
     /// Writes down an address that never answered; the oldest of its kind gives way.

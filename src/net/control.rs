@@ -116,7 +116,8 @@ impl PeerControl for Network {
                 // Calling back might trouble someone else: the book sees to it that it does not.
                 self.book().hear(std::slice::from_ref(&address), &Source::from_ip(client));
             }
-            let candidate = Candidate { address, instance: theirs.instance, client };
+            let pace = self.book().pace(&address);
+            let candidate = Candidate { address, instance: theirs.instance, client, pace };
             self.table().heard_of(candidate, is_news, node.now().monotonic);
             self.signal.tell();
         }

@@ -1,6 +1,8 @@
 //! Handshakes: who a node is, how far it is, and whether it becomes a peer.
 
 use super::answer::{self, Answer, AskError};
+use super::book::Source;
+use super::client::CallError;
 use super::table::{Candidate, Target};
 use super::{Network, lock, times};
 use crate::node::NodeHandle;
@@ -94,8 +96,13 @@ impl Network {
     /// A node was called back that came to us; it is taken in if it is where it says.
     pub(super) fn called_back(&self, candidate: &Candidate, told: Work, answer: Answer) {
         let id = PeerId::from(candidate.address.clone());
+        let is_slow = answer == Err(CallError::TimedOut);
         let met = self.met(&id, answer).ok();
         let Some(node) = self.node() else { return };
+        if is_slow {
+            let (source, now) = (Source::from_ip(candidate.client), node.now().unix);
+            self.book().hear_slow(&candidate.address, &source, now);
+        }
         let twin = met
             .as_ref()
             .filter(|theirs| theirs.instance == candidate.instance)

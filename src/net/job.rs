@@ -12,7 +12,7 @@ use super::client::{CallError, Pace};
 use super::driver::TICK;
 use super::relay::Chore;
 use super::sync::{self, Scene};
-use super::table::Task;
+use super::table::{Candidate, Task};
 use super::{Network, lock, times};
 use crate::primitives::{LinkId, PeerAddress, PeerId, Work};
 use crate::wire::Question;
@@ -188,9 +188,8 @@ impl Network {
                 let instance = self.table().find(&target.id).and_then(|peer| peer.instance);
                 (Question::Handshake(self.handshake_to(&node, instance)), Pace::Usual)
             }
-            // A stranger has to answer as quickly as if a person waited: others wait for the place.
-            Task::CallBack(_) | Task::Dial(_) => {
-                (Question::Handshake(self.handshake_to(&node, None)), Pace::Quick)
+            Task::CallBack(Candidate { pace, .. }) | Task::Dial(_, pace) => {
+                (Question::Handshake(self.handshake_to(&node, None)), *pace)
             }
             Task::Announce(_, news) => (Question::Announce(self.announcement(news)), Pace::Usual),
             Task::Summary(_) => (Question::PoolSummary, Pace::Usual),
@@ -207,7 +206,7 @@ impl Network {
         let outcome = match task {
             Task::Exchange(target) => return self.exchanged(target, told, answer),
             Task::CallBack(candidate) => return self.called_back(candidate, told, answer),
-            Task::Dial(address) => return self.dialled(address, told, answer),
+            Task::Dial(address, _) => return self.dialled(address, told, answer),
             Task::Addresses(target) => self.addresses_came(target, answer),
             Task::Announce(..) => super::relay::announced(answer),
             Task::Summary(target) => self.summary_came(target, answer),

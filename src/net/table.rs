@@ -17,6 +17,7 @@ mod task;
 
 pub use self::task::{Candidate, Outcome, Target, Task};
 
+use super::client::Pace;
 use super::outbound::{BACKOFF_MAX, BACKOFF_MIN, backoff};
 use super::peer::{Claim, Peer, Pull};
 use crate::node::ports::{PeerInfo, PeerState};
@@ -298,12 +299,14 @@ impl Table {
         Some(task)
     }
 
-    /// The stranger that waits longest to be called back.
+    /// The stranger that waits longest to be called back; those that were slow before come after all
+    /// others.
     fn stranger(&mut self, now: Duration) -> Option<Task> {
         if self.call_backs >= CALL_BACKS_MAX {
             return None;
         }
-        let candidate = self.candidates.pop_front()?;
+        let quick = self.candidates.iter().position(|candidate| candidate.pace == Pace::Quick);
+        let candidate = self.candidates.remove(quick.unwrap_or(0))?;
         self.calls += 1;
         self.suspect_calls += 1;
         self.call_backs += 1;

@@ -432,3 +432,34 @@ fn five_hundred_attackers_do_not_eclipse_honest_anchors() {
         assert_eq!(node.linked(&honest) + node.linked(&attackers), OUTBOUND_TARGET);
     }
 }
+
+#[test]
+fn who_was_slow_gets_more_time_and_black_holes_push_out_nobody_else() {
+    let (mut book, now) = (book(&[]), time(0));
+    let told: Vec<_> = (0..10).map(|n| open(9, n)).collect();
+    book.hear(&told, &Source::at(&open(9, 99)));
+    let slow = |book: &mut Book, address: &PeerAddress| {
+        book.hear_slow(address, &Source::from_ip(address.ip().unwrap()), now.unix);
+    };
+    let far = open(1, 1);
+    assert_eq!(book.pace(&far), Pace::Quick);
+    slow(&mut book, &far);
+    assert_eq!(book.pace(&far), Pace::Usual);
+    book.answered(&far, now);
+    assert_eq!(book.pace(&far), Pace::Quick);
+    (0..3).for_each(|_| slow(&mut book, &open(1, 2)));
+    assert_eq!(book.pace(&open(1, 2)), Pace::Quick, "forgotten after three calls in vain");
+    (0..2_000).for_each(|n| slow(&mut book, &open(2 + n % 3, n)));
+    assert_eq!(book.len(), told.len() + 1 + 3 * OF_ONE_SOURCE_MAX);
+    assert!(told.iter().all(|address| book.entries.contains_key(address)));
+}
+
+#[test]
+fn a_seed_has_to_answer_quickly_the_first_time_only() {
+    let mut book = book(&["seed.example:5000"]);
+    for (second, pace) in [(0, Pace::Quick), (1, Pace::Usual), (3, Pace::Usual)] {
+        let seed = book.next(NOBODY, time(second)).unwrap();
+        assert_eq!(book.pace(&seed), pace, "{second}");
+        book.failed(&seed, time(second).unix);
+    }
+}

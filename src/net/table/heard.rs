@@ -29,7 +29,8 @@ impl Table {
         let address = book.next(known, times)?;
         self.calls += 1;
         self.dials += 1;
-        Some(Task::Dial(address))
+        let pace = book.pace(&address);
+        Some(Task::Dial(address, pace))
     }
 
     /// Whether an address is a peer's, or is kept away.

@@ -1,5 +1,6 @@
 //! What the table hands out, and what comes of it.
 
+use crate::net::client::Pace;
 use crate::net::incoming::Form;
 use crate::net::peer::News;
 use crate::primitives::{BlockHash, PeerAddress, PeerId, Txid};
@@ -14,6 +15,8 @@ pub struct Candidate {
     pub instance: u64,
     /// Who has named it.
     pub client: IpAddr,
+    /// How soon it has to answer.
+    pub pace: Pace,
 }
 
 /// A peer as it was when a task for it was handed out.
@@ -47,7 +50,7 @@ pub enum Task {
     /// Ask which other nodes it knows.
     Addresses(Target),
     /// See whether a node is where the book says.
-    Dial(PeerAddress),
+    Dial(PeerAddress, Pace),
     /// Tell what is new.
     Announce(Target, News),
     /// Look at its pool in short.
@@ -63,30 +66,25 @@ pub enum Task {
 impl Task {
     /// Whom it is about.
     pub fn peer(&self) -> PeerId {
-        match self {
-            Self::CallBack(candidate) => candidate.address.clone().into(),
-            Self::Dial(address) => address.clone().into(),
-            Self::Exchange(target)
-            | Self::Addresses(target)
-            | Self::Announce(target, _)
-            | Self::Summary(target)
-            | Self::Buckets(target, _)
-            | Self::Transfers(target, _)
-            | Self::Block(target, ..) => target.id.clone(),
-        }
+        self.whom().map_or_else(|stranger| stranger.clone().into(), |target| target.id.clone())
     }
 
     /// The peer as it was when this was handed out; `None` for a stranger.
-    pub const fn target(&self) -> Option<&Target> {
+    pub fn target(&self) -> Option<&Target> {
+        self.whom().ok()
+    }
+
+    /// The peer, or the stranger's address.
+    const fn whom(&self) -> Result<&Target, &PeerAddress> {
         match self {
-            Self::CallBack(_) | Self::Dial(_) => None,
+            Self::CallBack(Candidate { address, .. }) | Self::Dial(address, _) => Err(address),
             Self::Exchange(target)
             | Self::Addresses(target)
             | Self::Announce(target, _)
             | Self::Summary(target)
             | Self::Buckets(target, _)
             | Self::Transfers(target, _)
-            | Self::Block(target, ..) => Some(target),
+            | Self::Block(target, ..) => Ok(target),
         }
     }
 }

@@ -54,6 +54,8 @@ pub(super) fn wait(what: &str, mut condition: impl FnMut() -> bool) {
 pub(super) enum Server {
     /// A node.
     Node(Arc<Network>, NodeHandle),
+    /// A node too far away to answer at once.
+    Far(Arc<Network>, NodeHandle),
     /// A node that answers in its own way now and then.
     Liar(Arc<Network>, NodeHandle, Lie),
     /// Nobody answers, until the world ends.
@@ -148,7 +150,7 @@ impl Server {
     /// The network of a node that tells the truth.
     fn network(&self) -> Option<&Arc<Network>> {
         match self {
-            Self::Node(network, _) => Some(network),
+            Self::Node(network, _) | Self::Far(network, _) => Some(network),
             Self::Liar(..) | Self::BlackHole => None,
         }
     }
@@ -160,7 +162,7 @@ struct FakeClient {
 }
 
 impl PeerClient for FakeClient {
-    fn call(&self, peer: &PeerAddress, call: &Question, _: Pace) -> Result<Reply, CallError> {
+    fn call(&self, peer: &PeerAddress, call: &Question, pace: Pace) -> Result<Reply, CallError> {
         let unreachable = || CallError::Unreachable("nobody is there".to_owned());
         let name = path(call);
         self.world.calls.lock().unwrap().push((self.port, peer.to_string(), name));
@@ -169,7 +171,10 @@ impl PeerClient for FakeClient {
         }
         let server = self.world.servers.lock().unwrap().get(&peer.to_string()).cloned();
         match server.ok_or_else(unreachable)? {
-            Server::Node(network, node) => Ok(answer(&network, &node, call)),
+            Server::Far(..) if pace == Pace::Quick => Err(CallError::TimedOut),
+            Server::Node(network, node) | Server::Far(network, node) => {
+                Ok(answer(&network, &node, call))
+            }
             Server::Liar(network, node, lie) => {
                 Ok(lie(call).unwrap_or_else(|| answer(&network, &node, call)))
             }

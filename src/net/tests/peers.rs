@@ -234,6 +234,23 @@ fn a_node_that_knows_one_of_ten_finds_eight() {
 }
 
 #[test]
+fn a_node_far_away_becomes_a_peer_as_well_however_many_others_there_are() {
+    for others in [0, 8] {
+        let world = World::new();
+        let one = TestNode::start(&world, 1);
+        let near: Vec<_> = (10..10 + others).map(|port| TestNode::start(&world, port)).collect();
+        near.iter().for_each(|other| drop(one.join(other)));
+        let far = TestNode::start(&world, 2);
+        world.serve(&address(2), Server::Far(far.network.clone(), far.node.clone()));
+        far.join(&one);
+        wait_long(&world, "it is called back", || one.is_connected_to(&far));
+        assert!(
+            world.calls.lock().unwrap().iter().any(|(from, to, _)| (*from, to) == (1, &address(2)))
+        );
+    }
+}
+
+#[test]
 fn seeds_bring_a_node_to_the_others_and_dead_ones_do_no_harm() {
     let world = World::new();
     let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));

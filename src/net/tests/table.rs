@@ -1,5 +1,6 @@
 //! The decisions of the table, with times as values.
 
+use crate::net::client::Pace;
 use crate::net::peer::OUTBOX_TRANSFERS_MAX;
 use crate::net::table::{Candidate, LEARNED_MAX, Outcome, PEERS_MAX, Table, Task, Times};
 use crate::node::ports::PeerState;
@@ -40,6 +41,11 @@ fn handshake(instance: u64) -> Handshake {
         linked: false,
         time: UnixTime(1_000),
     }
+}
+
+/// One that names itself and was not called before.
+fn stranger(address: PeerAddress, instance: u64) -> Candidate {
+    Candidate { address, instance, client: [127, 0, 0, 1].into(), pace: Pace::Quick }
 }
 
 fn txid(number: u32) -> Txid {
@@ -169,7 +175,7 @@ fn strangers_do_not_keep_a_peer_from_being_tried() {
     for port in 1_000..1_100 {
         let client = [10, 0, 0, u8::try_from(port % 4).unwrap()].into();
         let address = PeerAddress::from_ip(client, port).unwrap();
-        let candidate = Candidate { address, instance: port.into(), client };
+        let candidate = Candidate { address, instance: port.into(), client, pace: Pace::Quick };
         table.heard_of(candidate, false, seconds(1));
     }
     let first = [table.next(seconds(1)), table.next(seconds(1))];
@@ -196,11 +202,26 @@ fn strangers_do_not_keep_a_peer_from_being_tried() {
 }
 
 #[test]
+fn strangers_that_were_slow_wait_for_those_that_were_not_called_yet() {
+    let mut table = Table::new(1, EVERY);
+    for (port, pace) in [(1, Pace::Usual), (2, Pace::Quick), (3, Pace::Usual), (4, Pace::Quick)] {
+        let candidate = Candidate { pace, ..stranger(at(port), port.into()) };
+        table.heard_of(candidate, false, seconds(1));
+    }
+    for port in [2, 4, 1, 3] {
+        let Ok(Task::CallBack(candidate)) = table.next(seconds(1)) else { panic!("{port} waits") };
+        assert_eq!(candidate.address, at(port));
+        assert!(table.next(seconds(1)).is_err(), "one at a time");
+        table.called_back(&candidate, None, times(seconds(1)));
+    }
+}
+
+#[test]
 fn those_who_come_by_themselves_leave_room_for_those_who_are_added() {
     let mut table = Table::new(1, EVERY);
     for port in 1..=200 {
         let instance = port.into();
-        let candidate = Candidate { address: at(port), instance, client: [127, 0, 0, 1].into() };
+        let candidate = stranger(at(port), instance);
         table.heard_of(candidate, false, seconds(1));
         if let Ok(Task::CallBack(candidate)) = table.next(seconds(1)) {
             table.called_back(&candidate, Some(&handshake(port.into())), times(seconds(1)));
@@ -220,8 +241,7 @@ fn a_restart_keeps_anchors_pauses_and_refusals() {
     let mut table = Table::new(1, EVERY);
     // Two that came by themselves and answer, one that does not, one that lied, one that is wanted.
     for port in 1..=4 {
-        let candidate =
-            Candidate { address: at(port), instance: port.into(), client: [127, 0, 0, 1].into() };
+        let candidate = stranger(at(port), port.into());
         table.heard_of(candidate, false, seconds(port.into()));
         let Ok(Task::CallBack(candidate)) = table.next(seconds(port.into())) else { panic!("due") };
         let met = times(seconds(port.into()));
@@ -251,8 +271,7 @@ fn a_restart_keeps_anchors_pauses_and_refusals() {
     assert_eq!(waits.due, seconds(1));
     // The lie is refused for ten minutes in all, 40 s of which are over.
     for (now, heard) in [(550, false), (562, true)] {
-        let client = [127, 0, 0, 1].into();
-        let candidate = Candidate { address: at(4), instance: 4, client };
+        let candidate = stranger(at(4), 4);
         next.heard_of(candidate, false, seconds(now));
         let mut strangers = 0;
         while let Ok(task) = next.next(seconds(now)) {
