@@ -19,13 +19,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// The node that is attacked.
-const VICTIM: usize = 0;
+pub const VICTIM: usize = 0;
 /// The node that is left alone.
 const OTHER: usize = 1;
 /// The honest peer of both, which mines.
 const HONEST: usize = 2;
-/// The peer of the victim that attacks; its chain is the heavier one.
-const ATTACKER: usize = 3;
+/// Peers of the victim that attack come last; their chains are heavier ones.
+const FIRST_ATTACKER: usize = 3;
 
 /// Differences below this are of the machine.
 const NOISE: Duration = Duration::from_millis(1);
@@ -40,24 +40,35 @@ struct Service {
     answers: Times,
 }
 
-fn rounds() -> u64 {
-    number_from_env("FARTHING_ROUNDS", if is_long() { 200 } else { 10 })
+fn rounds() -> u32 {
+    let rounds = number_from_env("FARTHING_ROUNDS", if is_long() { 200 } else { 10 });
+    u32::try_from(rounds).expect("not so many")
+}
+
+/// How long an attack goes on at least: most are asked for again after a while only.
+fn lasts() -> Duration {
+    if is_long() { Duration::from_secs(30) } else { Duration::ZERO }
 }
 
 /// Mines at the honest peer, and holds what the victim does against what the other does.
-fn compare(what: &str, world: &World) {
+pub fn compare(what: &str, world: &World) {
     let from = Watch::of(&world.nodes[HONEST]);
     let watches = [VICTIM, OTHER].map(|place| Watch::of(&world.nodes[place]));
     let mut services = [VICTIM, OTHER].map(|_| Service::default());
-    for _ in 0..rounds() {
+    let (begun, count) = (Instant::now(), rounds());
+    for round in 0..count {
+        wait_until("the next round", || begun.elapsed() >= lasts() * round / count);
         let mined = world.nodes[HONEST].mine();
         let hash = mined["hash"].as_str().expect("a hash");
-        for (place, service) in services.iter_mut().enumerate() {
-            let watch = &watches[place..=place];
+        for (service, watch) in services.iter_mut().zip(watches.chunks(1)) {
             service.blocks.push(Watch::spread(hash, &from, watch));
-            let begun = Instant::now();
+        }
+        // Whoever is asked first finds the machine as the block has left it.
+        let order = if round % 2 == 0 { [VICTIM, OTHER] } else { [OTHER, VICTIM] };
+        for place in order {
+            let asked = Instant::now();
             world.nodes[place].status();
-            service.answers.push(begun.elapsed());
+            services[place].answers.push(asked.elapsed());
         }
     }
     let [victim, other] = services;
@@ -71,14 +82,14 @@ fn compare(what: &str, world: &World) {
     }
 }
 
-fn grows_little(what: &str, node: &Node, before: u64) {
+pub fn grows_little(what: &str, node: &Node, before: u64) {
     let growth = peak_memory(node.pid()).saturating_sub(before);
     println!("{what}: {} MiB more", mib(growth));
     assert!(growth < GROWTH_MAX, "{what}: {growth} bytes");
 }
 
 /// Two nodes with one honest peer, that know it.
-fn world(count: usize) -> World {
+pub fn world(count: usize) -> World {
     let mut world = World::new(count);
     for place in [VICTIM, OTHER] {
         world.link(place, HONEST);
@@ -88,24 +99,27 @@ fn world(count: usize) -> World {
     world
 }
 
-/// The attacker answers `path` with `answer`; it claims a heavier chain, so it is asked.
-fn answers_badly(what: &str, path: &'static str, answer: Answer) {
-    let mut world = world(4);
-    for _ in 0..2 * rounds() + 20 {
-        world.nodes[ATTACKER].mine();
-    }
-    world.link(VICTIM, ATTACKER);
+/// The attackers answer `path` with `answer`; each claims a heavier chain, so it is asked, and after
+/// a while asked again.
+fn answers_badly(what: &str, path: &'static str, answer: &Answer) {
+    let attackers = FIRST_ATTACKER..FIRST_ATTACKER + if is_long() { 4 } else { 1 };
+    let mut world = world(attackers.end);
     let pid = world.nodes[VICTIM].pid();
     let before = used_memory(pid);
-    // Nor does it open a live connection of its own, over which it would be an honest node.
-    world.way(ATTACKER, VICTIM).set_manner(Manner::Instead("/nothing", answer.clone()));
-    world.way(VICTIM, ATTACKER).set_manner(Manner::Instead(path, answer));
-    world.meet(VICTIM, ATTACKER);
-    let faults = || world.way(VICTIM, ATTACKER).faults();
-    wait_until("the victim to be attacked", || faults() > 0);
+    for attacker in attackers.clone() {
+        (0..2 * rounds() + 20).for_each(|_| drop(world.nodes[attacker].mine()));
+        world.link(VICTIM, attacker);
+        // Nor does it open a live connection of its own, over which it would be an honest node.
+        let refused = Manner::Instead("/nothing", answer.clone());
+        world.way(attacker, VICTIM).set_manner(refused);
+        world.way(VICTIM, attacker).set_manner(Manner::Instead(path, answer.clone()));
+        world.meet(VICTIM, attacker);
+    }
+    let faults = || attackers.clone().map(|attacker| world.way(VICTIM, attacker).faults());
+    wait_until("the victim to be attacked", || faults().all(|count| count > 0));
     compare(what, &world);
     grows_little(what, &world.nodes[VICTIM], before);
-    println!("{what}: asked {} times", faults());
+    println!("{what}: asked {:?} times", faults().collect::<Vec<_>>());
 }
 
 #[test]
@@ -114,21 +128,21 @@ fn endless_headers() {
     let text = headers_to_json(&[header]);
     let (begin, rest) = text.split_at(text.find('[').expect("a list") + 1);
     let piece = rest.trim_end_matches("]}").repeat(100).replace("\"\"", "\",\"") + ",";
-    answers_badly("endless headers", "/headers", Answer::Endless(begin.into(), piece.into()));
+    answers_badly("endless headers", "/headers", &Answer::Endless(begin.into(), piece.into()));
 }
 
 #[test]
 fn endless_bodies() {
     let piece = "[".repeat(1 << 12);
-    answers_badly("endless bodies", "/blocks", Answer::Endless("".into(), piece.as_str().into()));
+    answers_badly("endless bodies", "/blocks", &Answer::Endless("".into(), piece.as_str().into()));
     let piece = "\"x\",".repeat(1 << 10);
-    answers_badly("endless bodies", "/blocks", Answer::Endless("[".into(), piece.as_str().into()));
+    answers_badly("endless bodies", "/blocks", &Answer::Endless("[".into(), piece.as_str().into()));
 }
 
 #[test]
 fn slow_bodies() {
-    answers_badly("slow bodies", "/blocks", Answer::Drip("[".into(), " ".into()));
-    answers_badly("slow headers", "/headers", Answer::Drip("{".into(), " ".into()));
+    answers_badly("slow bodies", "/blocks", &Answer::Drip("[".into(), " ".into()));
+    answers_badly("slow headers", "/headers", &Answer::Drip("{".into(), " ".into()));
 }
 
 /// Orphans that each peer sends at least.

@@ -10,6 +10,8 @@
 //! `FARTHING_SPLITS`, `FARTHING_DEPTH`, `FARTHING_ROUNDS` and `FARTHING_BLOCKS` set single numbers,
 //! `FARTHING_SEED` the choices of chance.
 
+mod attack;
+mod attacker;
 mod dead;
 mod figures;
 #[path = "../it/harness.rs"]

@@ -4,6 +4,7 @@
 //! what it likes. It needs `unshare` (util-linux) and `nft` (nftables). Where they are missing or
 //! forbidden the test fails, unless `FARTHING_NO_NAMESPACES` says that this is known.
 
+use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 
 /// Tells the test that it runs inside.
@@ -40,6 +41,13 @@ pub fn is_inside(test: &str) -> bool {
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     println!("{said}");
     false
+}
+
+/// Gives this machine more addresses.
+pub fn add_addresses(addresses: &[Ipv4Addr]) {
+    for address in addresses {
+        run("ip", &["address", "add", &format!("{address}/32"), "dev", "lo"]);
+    }
 }
 
 /// Loses so many percent of the packets between the nodes that listen at `ports`, each way.
