@@ -13,16 +13,16 @@ mod heard;
 mod linked;
 mod members;
 mod outboxes;
+mod schedule;
 mod task;
 
 pub use self::task::{Candidate, Outcome, Target, Task};
 
-use super::client::Pace;
 use super::outbound::{BACKOFF_MAX, BACKOFF_MIN, backoff};
 use super::peer::{Claim, Peer, Pull};
 use crate::node::ports::{PeerInfo, PeerState};
 use crate::primitives::{PeerAddress, PeerId, UnixTime};
-use crate::wire::{BUCKETS_MAX, Handshake};
+use crate::wire::Handshake;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -183,54 +183,6 @@ impl Table {
         }
     }
 
-    /// The next thing to do, or how long there is nothing.
-    pub fn next(&mut self, now: Duration) -> Result<Task, Duration> {
-        let task = self
-            .pick(|peer| peer.outbox.has_blocks() && can_send(peer, now), Self::announce)
-            .or_else(|| self.suspect(now))
-            .or_else(|| self.pick(|peer| peer.is_connected() && peer.due <= now, Self::exchange))
-            .or_else(|| self.pick(|p| p.outbox.has_transfers() && can_send(p, now), Self::announce))
-            .or_else(|| self.pick(|p| p.pull != Pull::Not && can_send(p, now), Self::pull));
-        task.ok_or_else(|| {
-            let due = self.peers().filter(|peer| !peer.busy).map(|peer| {
-                let waits = peer.is_connected()
-                    && (peer.pull != Pull::Not
-                        || peer.outbox.has_blocks()
-                        || peer.outbox.has_transfers());
-                if waits { peer.not_before.min(peer.due) } else { peer.due }
-            });
-            due.filter(|due| *due > now).min().map_or(BACKOFF_MIN, |due| due - now)
-        })
-    }
-
-    /// The first idle peer behind the one served last that `wants`.
-    fn pick(
-        &mut self,
-        wants: impl Fn(&Peer) -> bool,
-        take: impl Fn(&mut Peer, Target) -> Option<Task>,
-    ) -> Option<Task> {
-        let behind = |peer: &&Peer| self.cursor.as_ref().is_none_or(|last| peer.id > *last);
-        let has_call = self.calls < CALLS_MAX;
-        let ready =
-            |peer: &&Peer| !peer.busy && (has_call || peer.id.address().is_none()) && wants(peer);
-        let chosen = self
-            .peers()
-            .find(|peer| behind(peer) && ready(peer))
-            .or_else(|| self.peers().find(ready))?
-            .id
-            .clone();
-        self.cursor = Some(chosen.clone());
-        let peer = self.peers.get_mut(&chosen)?;
-        let suspect = !peer.is_connected();
-        let target = Target { id: chosen, serial: peer.serial, suspect };
-        let (calls, suspect_calls) = (target.calls(), target.suspect_calls());
-        let task = take(peer, target)?;
-        peer.busy = true;
-        self.calls += calls;
-        self.suspect_calls += suspect_calls;
-        Some(task)
-    }
-
     /// Takes a call to a connected peer for something that is not of the table's own making; `None` if
     /// that cannot be just now.
     pub fn reserve(&mut self, id: &PeerId, now: Duration) -> Option<Target> {
@@ -249,69 +201,6 @@ impl Table {
         let is_idle = |peer: &Peer| !peer.busy && can_send(peer, now);
         let has_call = self.calls < CALLS_MAX || id.address().is_none();
         has_call && self.find(id).is_some_and(is_idle)
-    }
-
-    #[allow(clippy::unnecessary_wraps)] // One shape for all that `pick` takes.
-    fn announce(peer: &mut Peer, target: Target) -> Option<Task> {
-        let news = peer.outbox.take();
-        news.transfers.iter().for_each(|id| peer.known.insert(id));
-        Some(Task::Announce(target, news))
-    }
-
-    #[allow(clippy::unnecessary_wraps)]
-    fn exchange(_: &mut Peer, target: Target) -> Option<Task> {
-        Some(Task::Exchange(target))
-    }
-
-    #[allow(clippy::unnecessary_wraps)]
-    fn pull(peer: &mut Peer, target: Target) -> Option<Task> {
-        match std::mem::take(&mut peer.pull) {
-            Pull::Buckets(mut buckets) => {
-                let rest = buckets.split_off(buckets.len().min(BUCKETS_MAX));
-                if !rest.is_empty() {
-                    peer.pull = Pull::Buckets(rest);
-                }
-                Some(Task::Buckets(target, buckets))
-            }
-            Pull::Not | Pull::Summary => Some(Task::Summary(target)),
-        }
-    }
-
-    /// A call to someone who may not answer, within their share of the calls: peers and strangers
-    /// in turn, and of the peers every other time the one that waits longest, else those first that a person added.
-    fn suspect(&mut self, now: Duration) -> Option<Task> {
-        if self.suspect_calls >= self.suspect_calls_max {
-            return None;
-        }
-        let stranger = if self.strangers_turn { self.stranger(now) } else { None };
-        let is_due = |peer: &Peer| !peer.is_connected() && peer.due <= now;
-        let waiting = self.peers().filter(|peer| !peer.busy && is_due(peer));
-        let longest = waiting.min_by_key(|peer| peer.due).map(|peer| peer.id.clone());
-        let longest = longest.filter(|_| !self.ranks_turn);
-        let task = stranger
-            .or_else(|| self.pick(|peer| longest.as_ref() == Some(&peer.id), Self::exchange))
-            .or_else(|| self.pick(|peer| peer.manual && is_due(peer), Self::exchange))
-            .or_else(|| self.pick(|peer| peer.anchor && is_due(peer), Self::exchange))
-            .or_else(|| self.pick(is_due, Self::exchange))
-            .or_else(|| self.stranger(now))?;
-        self.strangers_turn = !matches!(task, Task::CallBack(_));
-        self.ranks_turn ^= self.strangers_turn;
-        Some(task)
-    }
-
-    /// The stranger that waits longest to be called back; those that were slow before come after all
-    /// others.
-    fn stranger(&mut self, now: Duration) -> Option<Task> {
-        if self.call_backs >= CALL_BACKS_MAX {
-            return None;
-        }
-        let quick = self.candidates.iter().position(|candidate| candidate.pace == Pace::Quick);
-        let candidate = self.candidates.remove(quick.unwrap_or(0))?;
-        self.calls += 1;
-        self.suspect_calls += 1;
-        self.call_backs += 1;
-        push_bounded(&mut self.paused, (candidate.address.clone(), now + SOURCE_PAUSE), PAUSED_MAX);
-        Some(Task::CallBack(candidate))
     }
 
     /// The call to the target has ended.

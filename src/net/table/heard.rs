@@ -3,6 +3,7 @@
 use super::{CALLS_MAX, Table, Task, Times, can_send};
 use crate::net::book::{Book, Known, LIST_PAUSE};
 use crate::net::outbound::ANCHORS_MAX;
+use crate::net::peer::Peer;
 use crate::primitives::{PeerAddress, PeerId};
 use crate::wire::Handshake;
 use std::time::Duration;
@@ -60,13 +61,14 @@ impl Table {
         if self.calls >= CALLS_MAX {
             return None;
         }
-        self.pick(
-            |peer| peer.id.address().is_some() && peer.list_due <= now && can_send(peer, now),
-            |peer, target| {
-                peer.list_due = now + LIST_PAUSE;
-                Some(Task::Addresses(target))
-            },
-        )
+        let wants = |peer: &&Peer| {
+            let is_called = !peer.busy && peer.id.address().is_some();
+            is_called && peer.list_due <= now && can_send(peer, now)
+        };
+        let id = self.in_turn().find(wants)?.id.clone();
+        let (peer, target) = self.serve(&id)?;
+        peer.list_due = now + LIST_PAUSE;
+        Some(Task::Addresses(target))
     }
 
     /// Those to call first after a restart: they were connected longest, and no person names them.
