@@ -310,14 +310,17 @@ impl Book {
     /// one that has answered before and one that never has. Of the latter a network that named many
     /// gets no more turns than one that named few.
     fn due_entry(&mut self, known: Known<'_>) -> Option<PeerAddress> {
+        let open = self.entries.iter().filter(|(address, _)| {
+            !self.called.contains_key(&Place::of(address)) && !(known.is_settled)(address)
+        });
+        let open: Vec<_> = open.collect();
+        if open.is_empty() {
+            return None;
+        }
         let connected: BTreeSet<Group> = known.connected.iter().map(Group::of).collect();
         let answered_first = self.dice.below(2) == 0;
-        let mut open: Vec<_> = self
-            .entries
-            .iter()
-            .filter(|(address, _)| {
-                !self.called.contains_key(&Place::of(address)) && !(known.is_settled)(address)
-            })
+        let mut open: Vec<_> = open
+            .into_iter()
             .map(|(address, entry)| {
                 let is_connected = connected.contains(&Group::of(address));
                 ((is_connected, entry.has_answered() != answered_first), address, entry)

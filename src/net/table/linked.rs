@@ -65,13 +65,17 @@ impl Table {
 
     /// The instances that nodes name which have opened a live connection to us.
     pub(super) fn instances_linked(&self) -> BTreeSet<u64> {
-        let linked = self.peers().filter(|peer| peer.id.address().is_none());
-        linked.filter_map(|peer| peer.instance).collect()
+        // They stand behind all that have an address.
+        let linked = self.peers.range(PeerId::Link(LinkId(0))..);
+        linked.filter_map(|(_, peer)| peer.instance).collect()
     }
 
     /// The peers that have opened a live connection to us, as both sides say: they are told on that one.
     pub fn reaching_us(&self) -> Vec<PeerId> {
         let linked = self.instances_linked();
+        if linked.is_empty() {
+            return Vec::new();
+        }
         let reaching = self.peers().filter(|peer| peer.reaches_us(&linked));
         reaching.map(|peer| peer.id.clone()).collect()
     }
