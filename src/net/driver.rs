@@ -53,6 +53,12 @@ impl Signal {
 }
 
 impl Network {
+    /// How often something has changed so far that may bring something to do before its time, for
+    /// whoever drives it.
+    pub fn changes(&self) -> u64 {
+        self.signal.seen()
+    }
+
     /// Starts the threads.
     pub(super) fn drive(
         self: &Arc<Self>,

@@ -61,10 +61,19 @@ pub struct Run {
     pub api: Api,
     /// When it is woken next.
     pub wakes_at: u64,
+    /// The changes of its network after which nothing was due; `None` to look in any case.
+    pub looked: Option<u64>,
     /// The view that was looked at last.
     pub seen: Arc<View>,
     /// What is mined, with the changes of the tip and of the pool it was made after.
     template: Option<(u64, u64, Template)>,
+}
+
+impl Run {
+    /// Whether something may be due.
+    pub fn has_to_look(&self, now: u64) -> bool {
+        self.looked != Some(self.network.changes()) || now >= self.wakes_at
+    }
 }
 
 /// What makes one node another.
@@ -142,9 +151,18 @@ impl Node {
         let network = Network::new(opening);
         let limit = Duration::from_secs(1);
         let api = Api::new(handle.clone(), Arc::new(NoMiner), network.clone(), limit, PORT);
-        let template = None;
-        let run = Run { handle, inline, events, network, links, api, wakes_at: 0, seen, template };
-        self.run = Some(run);
+        self.run = Some(Run {
+            handle,
+            inline,
+            events,
+            network,
+            links,
+            api,
+            wakes_at: 0,
+            looked: None,
+            seen,
+            template: None,
+        });
         Ok(())
     }
 

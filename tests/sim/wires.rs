@@ -55,22 +55,27 @@ fn unreachable(why: &str) -> CallError {
 }
 
 impl World {
-    /// Lets a node begin all that is due.
+    /// Lets a node begin all that is due, if something has changed or it is time.
     pub fn drive(&mut self, index: usize) {
-        loop {
-            if self.nodes[index].is_doomed() {
-                return;
-            }
-            let Some(run) = &self.nodes[index].run else { return };
-            let network = run.network.clone();
+        while let Some(run) =
+            self.nodes[index].run.as_mut().filter(|run| run.has_to_look(self.time.now()))
+        {
+            let (network, changes) = (run.network.clone(), run.network.changes());
             self.tally.looks += 1;
             match network.next() {
                 Ok(job) => {
+                    run.looked = None;
                     if let Begun::Http { address, question, pace } = network.begin(&job) {
                         self.dispatch(index, job, (&address, &question, pace));
                     }
+                    if self.nodes[index].is_doomed() {
+                        return;
+                    }
                 }
-                Err(wait) => return self.wake_in(index, wait),
+                Err(wait) => {
+                    run.looked = Some(changes);
+                    self.wake_in(index, wait);
+                }
             }
         }
     }
