@@ -10,7 +10,8 @@ pub enum Bug {
     EarlyAcknowledgement,
     /// The longest chain is the best, whatever its work.
     LongestChain,
-    /// Whoever announces many transfers that do not exist keeps out those that others announce.
+    /// The room for announced transfers is one for all and not for each peer: whoever announces many that
+    /// do not exist keeps out those that others announce.
     OrphanFlood,
     /// What a reorganization takes out of blocks does not go back to the pool.
     LostPool,
@@ -28,9 +29,6 @@ impl Bug {
         Self::BlamedRelayer,
     ];
 }
-
-/// With [`Bug::OrphanFlood`], announced transfers that are remembered in all, whoever announced them.
-pub const FLOODED_AT: usize = 128;
 
 #[cfg(feature = "planted-bugs")]
 thread_local! {

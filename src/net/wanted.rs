@@ -7,7 +7,7 @@
 //! asked for it again, and the next who announced it is. What one peer announces takes no place from
 //! another: each has room for [`OWN_MAX`] of its own, and for more only while there is much. Every announcement leaves by an answer, a failure, an arrival or the end of its peer.
 
-use crate::planted::{Bug, FLOODED_AT, planted};
+use crate::planted::{Bug, planted};
 use crate::primitives::{PeerId, Txid};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -152,7 +152,7 @@ impl Wanted {
             }
             let has_much = self.announced.len() < SHARED_MAX;
             let has_room = if planted(Bug::OrphanFlood) {
-                self.announced.len() < FLOODED_AT
+                self.announced.len() < PER_PEER_MAX
             } else {
                 announcer.len() < if has_much { PER_PEER_MAX } else { OWN_MAX }
             };

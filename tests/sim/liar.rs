@@ -19,10 +19,13 @@ use farthing::wire::{
 };
 
 /// Ids of transfers that do not exist in one message.
-const IDS: u64 = 200;
+const IDS: u64 = 30;
 
-/// Live connections of a liar at most.
-const LINKS: usize = 4;
+/// Live connections of a liar beyond which it opens none.
+const LINKS: usize = 6;
+
+/// Percent of the occasions to flood somebody that are taken: a flood is a lot.
+const FLOODS: u64 = 50;
 
 /// What a liar may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,11 +54,13 @@ pub enum Lie {
     BadBlocks,
     /// Announces transfers that do not exist.
     Ids,
+    /// Announces more of them at once than anyone has room for, and never answers when asked for them.
+    Flood,
     /// Announces blocks that do not exist, or not as it says.
     Announced,
 }
 
-pub const LIES: [Lie; 13] = [
+pub const LIES: [Lie; 14] = [
     Lie::Work,
     Lie::Garbage,
     Lie::NoProof,
@@ -68,6 +73,7 @@ pub const LIES: [Lie; 13] = [
     Lie::Unsigned,
     Lie::BadBlocks,
     Lie::Ids,
+    Lie::Flood,
     Lie::Announced,
 ];
 
@@ -136,8 +142,7 @@ impl World {
     pub fn ask_liar(&mut self, id: Option<u64>, (from, to): (usize, usize), form: &Form) {
         let number = to - self.nodes.len();
         let (Some(id), Some(mirror)) = (id, self.mirror(number)) else { return };
-        if self.liars[number].does(Lie::Stall) {
-            self.lied(Lie::Stall, number);
+        if self.stalls(number, form) {
             return;
         }
         let answer = self.liars_answer(number, mirror, form);
@@ -147,6 +152,17 @@ impl World {
             return self.after(wait, What::Answer(id, answer));
         }
         self.reply(id, (from, to), answer);
+    }
+
+    /// Whether a liar leaves a question without an answer; one that floods never gives what it announced.
+    pub fn stalls(&mut self, number: usize, form: &Form) -> bool {
+        let liar = &mut self.liars[number];
+        let floods = form.target == "/fetch-transactions" && liar.lies.contains(&Lie::Flood);
+        let stalls = liar.does(Lie::Stall);
+        if stalls {
+            self.lied(Lie::Stall, number);
+        }
+        stalls || floods
     }
 
     /// Notes a lie.
@@ -326,6 +342,9 @@ impl World {
         }
         if self.liars[number].does(Lie::Garbage) {
             self.liar_babbles(number);
+        }
+        if self.liars[number].does(Lie::Flood) && self.random.percent(FLOODS) {
+            self.liar_floods(number);
         }
         if let Some(news) = self.liars_news(number, mirror) {
             self.liar_tells(number, &news);

@@ -155,7 +155,7 @@ impl World {
         self.note(50, || format!("{} dials {address}", from.place));
         let closed = |reason| What::Link(Happening::Told(from, closed(from, reason)));
         let to = self.place_of(address).filter(|to| self.is_reachable(*to));
-        let Some(to) = to.filter(|to| self.nodes.get(*to).is_some_and(|node| node.is_up())) else {
+        let Some(to) = to.filter(|to| self.nodes.get(*to).is_none_or(|node| node.is_up())) else {
             let wait = self.weather.latency;
             return self.after(wait, closed(LinkEnd::Unreachable("refused".to_owned())));
         };
@@ -184,8 +184,11 @@ impl World {
         let Some((from, _)) = self.wires.dials.get(&port) else { return };
         let from = *from;
         let ip = self.address_of(from.place).ip().expect("a number");
-        if let Some(run) = &self.nodes[to].run {
-            run.network.take_link(stream(), SocketAddr::new(ip, port));
+        let client = SocketAddr::new(ip, port);
+        if to >= self.nodes.len() {
+            self.liar_accepts(to, client);
+        } else if let Some(run) = &self.nodes[to].run {
+            run.network.take_link(stream(), client);
             self.settle(to);
         }
         if self.wires.dials.remove(&port).is_some() {
@@ -194,7 +197,7 @@ impl World {
         }
     }
 
-    fn accept(&mut self, end: End, client: SocketAddr) {
+    pub fn accept(&mut self, end: End, client: SocketAddr) {
         let Some((from, address)) = self.wires.dials.remove(&client.port()) else { return };
         self.wires.made += 1;
         self.tally.links += 1;

@@ -20,7 +20,7 @@ impl World {
         if !self.is_paying {
             return;
         }
-        let burst = if self.random.percent(3) { 1 + self.random.below(BURST_MAX) } else { 1 };
+        let burst = if self.random.percent(5) { 1 + self.random.below(BURST_MAX) } else { 1 };
         for _ in 0..burst {
             if !self.pay(index) {
                 return;

@@ -69,7 +69,7 @@ impl Plan {
         Self {
             nodes,
             trouble: (10 + random.below(50)) * MINUTE,
-            pay_every: SECOND * *random.pick(&[20, 120, 600, 1_800, 1_800]),
+            pay_every: SECOND * *random.pick(&[60, 120, 600, 1_800, 1_800]),
             hashes: *random.pick(&[8, 16, 32, 64]),
             clock_off: *random.pick(&[0, 5, 50]),
             drift: *random.pick(&[0, 20, 500]),

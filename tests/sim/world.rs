@@ -241,12 +241,13 @@ impl World {
     }
 
     fn tick(&mut self, index: usize, incarnation: u64) {
-        let node = &self.nodes[index];
+        let node = &mut self.nodes[index];
         if node.incarnation != incarnation {
             return;
         }
-        if let Some(run) = &node.run {
+        if let Some(run) = &mut node.run {
             run.inline.turn();
+            run.looked = None;
             self.settle(index);
             self.after(TICK, What::Tick(index, incarnation));
         }
