@@ -134,7 +134,7 @@ pub const fn duration_max(question: &Question, pace: Pace) -> Duration {
 }
 
 /// Bytes of the answer to a question at most.
-const fn bytes_max(question: &Question) -> usize {
+pub const fn bytes_max(question: &Question) -> usize {
     match question {
         Question::Handshake(_)
         | Question::Announce(_)

@@ -41,7 +41,7 @@ const ENOUGH: usize = 200;
 const FOUND: [u64; 2] = [62, 1_155];
 
 /// Worlds after which a long run tells how far it is.
-const PROGRESS_EVERY: u64 = 500;
+const PROGRESS_EVERY: u64 = 100;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))

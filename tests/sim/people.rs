@@ -1,8 +1,10 @@
-//! What people do: they pay.
+//! What people do: they pay, and they remove peers and add them again.
 
+use crate::clock::{MINUTE, SECOND};
 use crate::finale::News;
 use crate::world::{What, World};
-use farthing::primitives::{Amount, Expiry, Memo};
+use farthing::node::ports::PeerControl;
+use farthing::primitives::{Amount, Expiry, Memo, PeerAddress};
 use farthing::wire::SendRequest;
 
 /// Payments of a burst at most: a queue of one sender that no block and no gap of nonces holds.
@@ -26,6 +28,32 @@ impl World {
                 return;
             }
         }
+    }
+
+    /// A person removes one of its peers, and is sorry later.
+    pub fn quarrel(&mut self, index: usize) {
+        let Some(run) = &self.nodes[index].run else { return };
+        let (network, peers) = (run.network.clone(), run.network.list());
+        if peers.is_empty() {
+            return;
+        }
+        let peer = peers[self.pick(peers.len())].node.clone();
+        network.remove(&peer);
+        self.tally.quarrels += 1;
+        self.note(18, || format!("node {index} removes {peer}"));
+        let wait = SECOND + self.random.below(5 * MINUTE);
+        self.after(wait, What::Befriend(index, peer));
+        self.settle(index);
+    }
+
+    /// A person adds a peer again. If its node is down, it does so later.
+    pub fn befriend(&mut self, index: usize, peer: &PeerAddress) {
+        let Some(run) = &self.nodes[index].run else {
+            return self.after(MINUTE, What::Befriend(index, peer.clone()));
+        };
+        let added = run.network.add(peer.clone());
+        self.note(19, || format!("node {index} adds {peer}: {added:?}"));
+        self.settle(index);
     }
 
     /// False if the node is down or has just gone down.

@@ -30,6 +30,8 @@ pub struct Plan {
     pub full_disks: u64,
     /// Percent of troubles that set a clock wrong for a while.
     pub clock_jumps: u64,
+    /// Percent of troubles in which a person removes a peer, and changes its mind later.
+    pub quarrels: u64,
     /// Percent of payments that expire soon.
     pub expiring: u64,
     /// Whether two nodes have the same wallet.
@@ -77,6 +79,7 @@ impl Plan {
             crashes: rate(60, random),
             full_disks: rate(20, random),
             clock_jumps: rate(10, random),
+            quarrels: rate(20, random),
             expiring: rate(20, random),
             is_wallet_shared: random.percent(20),
             cuts: rate(60, random),

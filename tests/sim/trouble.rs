@@ -27,6 +27,9 @@ impl World {
         if self.random.percent(self.plan.clock_jumps) {
             self.set_clock_wrong();
         }
+        if self.random.percent(self.plan.quarrels) {
+            self.quarrel(index);
+        }
         if self.random.percent(self.plan.full_disks) {
             self.nodes[index].disk.fill_up(true);
             self.note(10, || format!("the disk of node {index} is full"));

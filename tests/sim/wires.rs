@@ -6,7 +6,7 @@ use crate::rules::PREFIX;
 use crate::world::{What, World};
 use farthing::http::routes::Match;
 use farthing::http::{Body, Cancelled, Headers, Method, ROUTES, Request, Table};
-use farthing::net::client::{CallError, Pace, PeerClient, Reply, duration_max};
+use farthing::net::client::{CallError, Pace, PeerClient, Reply, bytes_max, duration_max};
 use farthing::net::{Begun, Job};
 use farthing::primitives::PeerAddress;
 use farthing::wire::{HttpForm, Question};
@@ -39,6 +39,8 @@ pub struct Open {
     from: usize,
     incarnation: u64,
     job: Job,
+    /// Bytes that an answer may have.
+    bytes_max: usize,
 }
 
 /// Nobody calls by it: all calls are jobs.
@@ -114,7 +116,7 @@ impl World {
         let limit = u64::try_from(duration_max(question, pace).as_micros()).expect("seconds");
         let incarnation = self.nodes[from].incarnation;
         let to = self.place_of(address);
-        let open = Open { from, incarnation, job };
+        let open = Open { from, incarnation, job, bytes_max: bytes_max(question) };
         let form = Form::of(question);
         self.note(20 + id, || format!("node {from} calls {address}: {} (call {id})", shown(&form)));
         self.open.insert(id, open);
@@ -219,6 +221,11 @@ impl World {
             return;
         }
         let Some(run) = &self.nodes[index].run else { return };
+        let most = open.bytes_max;
+        let answer = match answer {
+            Ok(reply) if reply.body.len() > most => Err(CallError::TooLong(most)),
+            answer => answer,
+        };
         match &answer {
             Ok(_) => self.tally.answers += 1,
             Err(CallError::TimedOut) => self.tally.timeouts += 1,

@@ -18,6 +18,7 @@ use crate::weather::Weather;
 use crate::wires::{Form, Open};
 use farthing::net::client::{CallError, Reply};
 use farthing::node::{Event, Origin};
+use farthing::primitives::PeerAddress;
 use farthing::testkit::Random;
 use log::Level;
 use std::collections::BTreeMap;
@@ -31,6 +32,8 @@ pub enum What {
     Hash(usize),
     /// A person pays.
     Pay(usize),
+    /// A person adds the peer again that it has removed.
+    Befriend(usize, PeerAddress),
     /// The owner of a node in this incarnation looks at what is due.
     Tick(usize, u64),
     /// A node that is down starts.
@@ -198,6 +201,7 @@ impl World {
         match what {
             What::Hash(index) => self.hash(index),
             What::Pay(index) => self.person(index),
+            What::Befriend(index, peer) => self.befriend(index, &peer),
             What::Tick(index, incarnation) => self.tick(index, incarnation),
             What::Start(index) => self.start(index),
             What::Trouble => self.trouble(),
