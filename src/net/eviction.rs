@@ -4,7 +4,9 @@
 //! hard to imitate in number: of many networks, quick to answer, who brought blocks and transfers
 //! that were new and good, or who have been there long. All of it is measured here; nothing that a
 //! node says of itself counts. Of the rest the youngest of the most crowded network goes, so whoever
-//! opens many puts out his own.
+//! opens many puts out his own. While there is room one place may have many: a school's nodes stand
+//! behind one router. When there is none, places are made equal from above, before anybody else has
+//! to go.
 
 use super::place::{Group, Place};
 use crate::primitives::LinkId;
@@ -17,9 +19,13 @@ use std::time::Duration;
 /// newcomer.
 pub const INBOUND_MAX: usize = 64;
 
-/// Of one place at most: a school or a household behind one router has a few nodes. The newcomer
-/// gives way. This machine is exempt: many nodes are tried out on it.
+/// Of one place whatever the others have: a household behind one router has a few nodes. This machine
+/// is exempt from all bounds of places: many nodes are tried out on it.
 pub const OF_PLACE_MAX: usize = 4;
+
+/// Places that are taken by those of a place that has [`OF_PLACE_MAX`] already, at most: the rest is
+/// for newcomers of other places, for whom then nobody has to go.
+pub const CROWDS_MAX: usize = INBOUND_MAX / 4 * 3;
 
 /// Kept for being of another network than all others.
 const KEPT_BY_GROUP: usize = 4;
@@ -65,18 +71,48 @@ pub enum Admission {
 /// random at start and told nobody: with it nobody can foresee which networks are kept.
 pub fn admit(links: &[Inbound], ip: IpAddr, secret: u64) -> Admission {
     let ip = ip.to_canonical();
-    let of_place = links.iter().filter(|link| Place::of_ip(link.ip) == Place::of_ip(ip)).count();
-    if of_place >= OF_PLACE_MAX && !ip.is_loopback() {
-        return Admission::Refused;
-    }
-    if links.len() < INBOUND_MAX {
+    let place = Place::of_ip(ip);
+    let of_place = links.iter().filter(|link| Place::of_ip(link.ip) == place).count();
+    let is_crowd = of_place >= OF_PLACE_MAX && !ip.is_loopback();
+    if links.len() < if is_crowd { CROWDS_MAX } else { INBOUND_MAX } {
         return Admission::Free;
     }
-    gives_way(links, ip, secret).map_or(Admission::Refused, Admission::InPlaceOf)
+    let gives_way = match largest_crowd(links) {
+        // It has more than the newcomer's place will have.
+        Some((crowd, count)) if count > of_place + 1 => of_crowd(links, &crowd, secret),
+        _ if is_crowd => None,
+        _ => gives_way(links, ip, secret),
+    };
+    gives_way.map_or(Admission::Refused, Admission::InPlaceOf)
+}
+
+/// The place with most links, if it has more than any place may have in any case.
+fn largest_crowd(links: &[Inbound]) -> Option<(Place, usize)> {
+    let mut places: BTreeMap<Place, usize> = BTreeMap::new();
+    for link in links.iter().filter(|link| !link.ip.is_loopback()) {
+        *places.entry(Place::of_ip(link.ip)).or_default() += 1;
+    }
+    let crowds = places.into_iter().filter(|(_, count)| *count > OF_PLACE_MAX);
+    crowds.max_by_key(|(_, count)| *count)
+}
+
+/// The youngest of a place, of those for whom nothing speaks if there are any.
+fn of_crowd(links: &[Inbound], crowd: &Place, secret: u64) -> Option<LinkId> {
+    let open = unprotected(links, secret);
+    let of_it = |link: &&Inbound| Place::of_ip(link.ip) == *crowd;
+    let youngest = open.into_iter().filter(of_it).max_by_key(|link| (link.since, link.id));
+    let youngest =
+        youngest.or_else(|| links.iter().filter(of_it).max_by_key(|link| (link.since, link.id)));
+    youngest.map(|link| link.id)
 }
 
 /// The one of `links` that gives way for a newcomer from `ip`, if any does.
 fn gives_way(links: &[Inbound], ip: IpAddr, secret: u64) -> Option<LinkId> {
+    most_crowded(&unprotected(links, secret), ip)
+}
+
+/// Those of `links` for whom nothing speaks.
+fn unprotected(links: &[Inbound], secret: u64) -> Vec<&Inbound> {
     let mut open: Vec<&Inbound> = links.iter().collect();
     keep_groups(&mut open, secret);
     // Who was never measured comes last, and among equals the older first.
@@ -85,7 +121,7 @@ fn gives_way(links: &[Inbound], ip: IpAddr, secret: u64) -> Option<LinkId> {
     keep(&mut open, KEPT_BY_BLOCKS, |link| (Reverse(link.block), link.since));
     let half = open.len() / 2;
     keep(&mut open, half, |link| link.since);
-    most_crowded(&open, ip)
+    open
 }
 
 /// Takes the `count` that come first by `key` out of those who may have to go.
@@ -228,25 +264,87 @@ mod tests {
         assert_eq!(links.iter().filter(|link| link.id.0 < 100).count(), 16);
     }
 
-    #[test]
-    fn of_one_place_four_and_of_this_machine_any() {
-        for (ip, expected) in [
-            ("20.20.0.1", Admission::Refused),
-            ("20.20.0.2", Admission::Free),
-            ("::ffff:20.20.0.1", Admission::Refused),
-            ("2001:db8::1", Admission::Refused),
-            ("2001:db8::ffff:1", Admission::Refused),
-            ("2001:db8:0:1::1", Admission::Free),
-            ("127.0.0.1", Admission::Free),
-            ("::1", Admission::Free),
-        ] {
-            let from = ["20.20.0.1", "2001:db8::1", "127.0.0.1", "::1"];
-            let link = |id: u64| Inbound {
-                ip: from[usize::try_from(id % 4).unwrap()].parse().unwrap(),
-                ..plain(id)
-            };
-            let links: Vec<_> = (0..16).map(link).collect();
-            assert_eq!(admit(&links, ip.parse().unwrap(), SECRET), expected, "{ip}");
+    /// So many links of each of these addresses, the first address's first.
+    fn of(crowds: &[(&str, u64)]) -> Vec<Inbound> {
+        let all = crowds.iter().flat_map(|(ip, count)| (0..*count).map(move |_| ip));
+        let link = |(id, ip): (u64, &&str)| Inbound { ip: ip.parse().unwrap(), ..plain(id) };
+        (0..).zip(all).map(link).collect()
+    }
+
+    /// Whose goes for a newcomer: of this address, nobody's, or the newcomer itself.
+    fn outcome<'l>(links: &[Inbound], ip: &'l str) -> Result<Option<IpAddr>, &'l str> {
+        match admit(links, ip.parse().unwrap(), SECRET) {
+            Admission::Free => Ok(None),
+            Admission::Refused => Err(ip),
+            Admission::InPlaceOf(id) => {
+                Ok(links.iter().find(|link| link.id == id).map(|link| link.ip))
+            }
         }
+    }
+
+    const SCHOOL: &str = "198.51.100.1";
+    const OTHER: &str = "203.0.113.1";
+
+    #[test]
+    fn a_school_behind_one_router_gets_in_while_there_is_room() {
+        for count in 0..CROWDS_MAX {
+            let links = of(&[(SCHOOL, u64::try_from(count).unwrap())]);
+            assert_eq!(outcome(&links, SCHOOL), Ok(None), "{count}");
+        }
+        let full = u64::try_from(CROWDS_MAX).unwrap();
+        for (ip, expected) in [
+            (SCHOOL, Err(SCHOOL)),
+            ("::ffff:198.51.100.1", Err("::ffff:198.51.100.1")),
+            (OTHER, Ok(None)),
+        ] {
+            assert_eq!(outcome(&of(&[(SCHOOL, full)]), ip), expected, "{ip}");
+        }
+        // An IPv6 host commands the last 64 bits of its address.
+        let v6 = of(&[("2001:db8::1", full - 1), ("2001:db8::2", 1)]);
+        for (ip, is_let_in) in [("2001:db8::ffff:1", false), ("2001:db8:0:1::1", true)] {
+            assert_eq!(outcome(&v6, ip).is_ok(), is_let_in, "{ip}");
+        }
+        // This machine's are no crowd.
+        for ip in ["127.0.0.1", "::1"] {
+            assert_eq!(outcome(&of(&[("127.0.0.1", 30), ("::1", 20)]), ip), Ok(None));
+        }
+    }
+
+    #[test]
+    fn one_address_keeps_out_nobody_and_two_crowds_become_equal() {
+        let (school, other): (IpAddr, IpAddr) = (SCHOOL.parse().unwrap(), OTHER.parse().unwrap());
+        let rest = "20.20.20.20";
+        for (crowds, ip, expected) in [
+            // Whoever is of a smaller place has the youngest of the largest go, or its own.
+            (vec![(SCHOOL, 60), (rest, 4)], "30.30.30.30", Ok(Some(school))),
+            (vec![(SCHOOL, 60), (rest, 4)], rest, Ok(Some(school))),
+            (vec![(SCHOOL, 60), (rest, 4)], SCHOOL, Err(SCHOOL)),
+            (vec![(SCHOOL, 40), (OTHER, 8)], OTHER, Ok(Some(school))),
+            (vec![(SCHOOL, 25), (OTHER, 23)], OTHER, Ok(Some(school))),
+            (vec![(SCHOOL, 24), (OTHER, 24)], OTHER, Err(OTHER)),
+            (vec![(SCHOOL, 24), (OTHER, 24)], SCHOOL, Err(SCHOOL)),
+            (vec![(SCHOOL, 24), (OTHER, 25)], SCHOOL, Err(SCHOOL)),
+            (vec![(SCHOOL, 8), (OTHER, 40)], SCHOOL, Ok(Some(other))),
+        ] {
+            assert_eq!(outcome(&of(&crowds), ip), expected, "{crowds:?} {ip}");
+        }
+        // Also if all of the crowd have something to show for themselves.
+        let mut good = of(&[(rest, 52), (SCHOOL, 12)]);
+        for link in &mut good[..52] {
+            link.ip = IpAddr::from([30 + u8::try_from(link.id.0).unwrap(), 1, 1, 1]);
+        }
+        for link in &mut good[52..] {
+            (link.block, link.latency) = (seconds(link.id.0), seconds(1));
+        }
+        assert_eq!(outcome(&good, "99.9.9.9"), Ok(Some(school)));
+    }
+
+    #[test]
+    fn of_many_places_with_four_each_none_is_a_crowd() {
+        let ips: Vec<String> = (0..16).map(|n| format!("20.20.{n}.1")).collect();
+        let links = of(&ips.iter().map(|ip| (ip.as_str(), 4)).collect::<Vec<_>>());
+        assert_eq!(largest_crowd(&links), None);
+        assert_eq!(outcome(&links, "20.20.0.1"), Err("20.20.0.1"));
+        assert!(matches!(outcome(&links, "20.20.99.1"), Ok(Some(_))));
     }
 }
