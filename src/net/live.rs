@@ -3,10 +3,10 @@
 //!
 //! What comes on them is read in [`super::spoken`], by workers, one text of a line at a time.
 
-use super::client::{Pace, Reply, duration_max};
+use super::client::{Pace, Reply, bytes_max, duration_max};
 use super::eviction::{Admission, admit};
 use super::job::{Begun, Kind};
-use super::lines::{Line, Lines, Stage, Way};
+use super::lines::{Line, Lines, Stage, Terms, Way};
 use super::links::{LinkEnd, LinkEvent};
 use super::outbound::{Choice, Fact, Standing, choose};
 use super::peer::Peer;
@@ -28,7 +28,10 @@ pub(super) enum Waits {
 }
 
 /// Bytes that wait to leave on a line beyond which it gets no news and no text of it is read.
-const UNSENT_MAX: usize = 256 * 1024;
+const UNSENT_MAX: usize = 64 * 1024;
+
+/// Bytes of the frame of JSON around an answer, at most.
+const AROUND_MAX: usize = 128;
 
 impl Network {
     pub(super) fn lines(&self) -> MutexGuard<'_, Lines<Waits>> {
@@ -71,11 +74,29 @@ impl Network {
         waits: Waits,
     ) -> bool {
         let Some(links) = &self.links else { return false };
-        let now = node.now().monotonic;
-        let Some(number) = self.lines().ask(id, (now, now + limit), waits) else { return false };
+        let since = node.now().monotonic;
+        let terms = Terms { since, deadline: since + limit, bytes: bytes_max(&question) };
+        let number = self.with_waiting(id, |lines| lines.ask(id, terms, waits));
+        let Some(number) = number else { return false };
         let text = Frame::Ask { id: number, question }.to_json(self.prefix);
         // If it could not be sent, but the line has gone meanwhile, whoever waits is told that.
-        links.send(id, text).is_ok() || self.lines().answered(id, number, now).is_none()
+        links.send(id, text).is_ok()
+            || self.with_waiting(id, |lines| lines.answered(id, number, since)).is_none()
+    }
+
+    /// Changes who waits for answers on a line: so long may what comes on it be from now on.
+    pub(super) fn with_waiting<T>(
+        &self,
+        id: LinkId,
+        change: impl FnOnce(&mut Lines<Waits>) -> T,
+    ) -> T {
+        let mut lines = self.lines();
+        let result = change(&mut lines);
+        if let Some(links) = &self.links {
+            // Under the lock: of two changes the later one counts.
+            links.expect(id, lines.longest_answer(id) + AROUND_MAX);
+        }
+        result
     }
 
     /// What the lines have to do: what was asked on one that is gone, and texts to read.
@@ -178,6 +199,9 @@ impl Network {
         let mut lines = self.lines();
         let Some(line) = lines.get_mut(id) else { return };
         (line.stage, line.instance) = (Stage::Greeted, Some(theirs.instance));
+        if let Some(links) = &self.links {
+            links.expect(id, 0);
+        }
         match &line.way {
             Way::In(ip) => {
                 log::debug!("link {} of {ip} is open", id.0);

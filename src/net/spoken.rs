@@ -3,35 +3,50 @@
 
 use super::client::Reply;
 use super::exchange::Met;
-use super::lines::{Stage, Way};
+use super::lines::{Stage, Way, work};
 use super::live::Waits;
 use super::{Network, times};
 use crate::node::ports::PeerError;
 use crate::node::{NodeHandle, answers};
 use crate::primitives::{LinkId, PeerId};
-use crate::wire::{Done, Failure, Frame, Handshake, Question, addresses_to_json, to_json};
+use crate::wire::{
+    Announcement, Done, Failure, Frame, Handshake, Question, addresses_to_json, to_json,
+};
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// What one line says is not to be understood, and why.
 struct Broken(String);
 
+/// What has become of a text.
+enum Heard {
+    /// All that it asks for is done.
+    Done,
+    /// Its answer takes long, and so does another that is under way.
+    Later,
+}
+
 impl Network {
     /// Reads a text, and lets the next of its line come.
     pub(super) fn read_text(&self, id: LinkId, text: &str) {
         let (Some(links), Some(node)) = (&self.links, self.node()) else { return };
-        if let Err(Broken(reason)) = self.hear_text(&node, id, text) {
-            self.end_line(id, &reason);
+        match self.hear_text(&node, id, text) {
+            Ok(Heard::Done) => {}
+            Ok(Heard::Later) => {
+                let text = (id, text.to_owned());
+                return self.lines().put_back(text, node.now().monotonic);
+            }
+            Err(Broken(reason)) => self.end_line(id, &reason),
         }
         self.lines().read(id, node.now().monotonic);
         links.done(id);
         self.signal.tell();
     }
 
-    fn hear_text(&self, node: &NodeHandle, id: LinkId, text: &str) -> Result<(), Broken> {
+    fn hear_text(&self, node: &NodeHandle, id: LinkId, text: &str) -> Result<Heard, Broken> {
         let (way, stage) = {
             let lines = self.lines();
-            let Some(line) = lines.get(id) else { return Ok(()) };
+            let Some(line) = lines.get(id) else { return Ok(Heard::Done) };
             (line.way.clone(), line.stage)
         };
         let frame = Frame::from_json(text, self.prefix).map_err(|error| broken(&error))?;
@@ -44,18 +59,27 @@ impl Network {
             return Err(broken(&"expected a handshake first"));
         }
         match frame {
+            Frame::Ask { question, .. }
+                if takes_long(&question) && !self.lines().begin_heavy(id) =>
+            {
+                return Ok(Heard::Later);
+            }
             Frame::Ask { id: number, question } => {
-                self.asked_on(node, (id, &way), number, question)
+                self.asked_on(node, (id, &way), number, question)?;
             }
             Frame::Answer { id: number, status, body } => {
-                self.answered_on(node, id, number, Reply { status, body })
+                self.answered_on(node, id, number, Reply { status, body })?;
             }
-            Frame::Tell(news) => {
-                if let Some(peer) = self.speaker(id) {
-                    self.hear(&peer, news);
-                }
-                Ok(())
-            }
+            Frame::Tell(news) => self.told_on(node, id, news),
+        }
+        Ok(Heard::Done)
+    }
+
+    fn told_on(&self, node: &NodeHandle, id: LinkId, news: Announcement) {
+        let cost = news.transactions.len() * work::ID + news.blocks.len() * work::BLOCK;
+        self.lines().charge(id, cost, node.now().monotonic);
+        if let Some(peer) = self.speaker(id) {
+            self.hear(&peer, news);
         }
     }
 
@@ -72,7 +96,8 @@ impl Network {
         reply: Reply,
     ) -> Result<(), Broken> {
         // Taken before the answer is looked at: whatever is in it, nobody else waits for it.
-        let waits = self.lines().answered(id, number, node.now().monotonic);
+        let now = node.now().monotonic;
+        let waits = self.with_waiting(id, |lines| lines.answered(id, number, now));
         match waits {
             None => Ok(()),
             Some(Waits::Job(kind)) => {
@@ -111,7 +136,13 @@ impl Network {
         };
         let Reply { status, body } = match &refused {
             Some(error) => refusal(409, error.code(), error),
-            None => self.reply_to(node, (id, way), question),
+            None => {
+                let looked_at = looked_at(node, &question);
+                let reply = self.reply_to(node, (id, way), question);
+                let cost = looked_at + reply.body.len();
+                self.lines().charge(id, cost, node.now().monotonic);
+                reply
+            }
         };
         let text = Frame::Answer { id: number, status, body }.to_json(self.prefix);
         self.say(id, number, text)?;
@@ -135,9 +166,7 @@ impl Network {
             Question::Handshake(theirs) => good(self.greet_on(node, id, &theirs).to_json()),
             Question::Addresses => good(addresses_to_json(&self.known_addresses(client(way)))),
             Question::Announce(news) => {
-                if let Some(peer) = self.speaker(id) {
-                    self.hear(&peer, news);
-                }
+                self.told_on(node, id, news);
                 good(to_json(&Done { message: "The announcement was heard.".to_owned() }))
             }
             question => match answers::answer(node, &question, self.salt(&[])) {
@@ -173,6 +202,20 @@ impl Network {
         self.table().claims(peer, theirs, times(node));
         self.sync_if_behind(node, theirs);
     }
+}
+
+/// Whether the answer may be as long as the longest block, or needs one to be read for it.
+const fn takes_long(question: &Question) -> bool {
+    matches!(question, Question::Blocks { .. } | Question::BlockTransfers { .. })
+}
+
+/// Bytes of the block that has to be read for an answer that may be short.
+fn looked_at(node: &NodeHandle, question: &Question) -> usize {
+    let (Question::Compact { block } | Question::BlockTransfers { block, .. }) = question else {
+        return 0;
+    };
+    let body = node.view().chain.body_of(block);
+    body.map_or(0, |body| usize::try_from(body.payload_len()).unwrap_or(usize::MAX))
 }
 
 fn broken(error: &dyn Display) -> Broken {

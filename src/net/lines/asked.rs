@@ -15,11 +15,23 @@ pub const ASKED_MAX: usize = 16;
 /// would owe it for ever.
 pub const EXTENDED_MAX: Duration = Duration::from_secs(10);
 
+/// What is expected of an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// When it was asked for.
+    pub since: Duration,
+    /// When it has to be here.
+    pub deadline: Duration,
+    /// How many bytes it has at most.
+    pub bytes: usize,
+}
+
 /// Who waits for an answer.
 #[derive(Debug)]
 struct Waiting<W> {
     since: Duration,
     deadline: Duration,
+    bytes: usize,
     /// Beyond this the deadline is not put off.
     latest: Duration,
     waits: W,
@@ -39,14 +51,8 @@ impl<W> Default for Asked<W> {
 }
 
 impl<W> Asked<W> {
-    /// The number for a question to this link whose answer is waited for until `deadline`; `None` if
-    /// the link has as many questions as it may.
-    pub fn ask(
-        &mut self,
-        link: LinkId,
-        (since, deadline): (Duration, Duration),
-        waits: W,
-    ) -> Option<u32> {
+    /// The number for a question to this link; `None` if the link has as many as it may.
+    pub fn ask(&mut self, link: LinkId, terms: Terms, waits: W) -> Option<u32> {
         if self.of(link).count() >= ASKED_MAX {
             return None;
         }
@@ -56,14 +62,21 @@ impl<W> Asked<W> {
         }
         let id = self.next;
         self.next = id.wrapping_add(1);
+        let Terms { since, deadline, bytes } = terms;
         let latest = deadline + EXTENDED_MAX;
-        self.waiting.insert((link, id), Waiting { since, deadline, latest, waits });
+        self.waiting.insert((link, id), Waiting { since, deadline, bytes, latest, waits });
         Some(id)
     }
 
     /// Who waited for this answer, and since when.
     pub fn answered(&mut self, link: LinkId, id: u32) -> Option<(W, Duration)> {
         self.waiting.remove(&(link, id)).map(|waiting| (waiting.waits, waiting.since))
+    }
+
+    /// Bytes of the longest answer that is waited for on this link; 0 if none is.
+    pub fn longest(&self, link: LinkId) -> usize {
+        let waiting = self.waiting.range((link, 0)..=(link, u32::MAX));
+        waiting.map(|(_, waiting)| waiting.bytes).max().unwrap_or(0)
     }
 
     /// Who has waited for this link, which is gone.
@@ -108,7 +121,7 @@ impl<W> Asked<W> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ASKED_MAX, Asked, EXTENDED_MAX};
+    use super::{ASKED_MAX, Asked, EXTENDED_MAX, Terms};
     use crate::primitives::LinkId;
     use std::time::Duration;
 
@@ -119,14 +132,22 @@ mod tests {
         Duration::from_secs(second)
     }
 
+    /// An answer of so many bytes that has to be here at that second.
+    fn until(second: u64) -> Terms {
+        let bytes = usize::try_from(second).unwrap();
+        Terms { since: at(1), deadline: at(second), bytes }
+    }
+
     #[test]
     fn whoever_waits_is_given_back_once_however_it_ends() {
         let mut asked = Asked::default();
         let [a, b, c] = [(ONE, 5), (ONE, 3), (TWO, 4)]
-            .map(|(link, second)| asked.ask(link, (at(1), at(second)), second).unwrap());
+            .map(|(link, second)| asked.ask(link, until(second), second).unwrap());
+        assert_eq!((asked.longest(ONE), asked.longest(TWO)), (5, 4));
         assert_eq!(asked.due(), Some(at(3)));
         assert_eq!((asked.answered(TWO, a), asked.answered(ONE, c)), (None, None));
         assert_eq!((asked.answered(ONE, a), asked.answered(ONE, a)), (Some((5, at(1))), None));
+        assert_eq!((asked.longest(ONE), asked.longest(LinkId(9))), (3, 0));
         assert_eq!((asked.overdue(at(2)), asked.overdue(at(3))), (vec![], vec![ONE]));
         asked.extend(ONE, at(2));
         assert_eq!((asked.overdue(at(3)), asked.due()), (vec![], Some(at(4))));
@@ -141,12 +162,12 @@ mod tests {
     #[test]
     fn a_link_has_so_many_questions_and_no_number_twice() {
         let mut asked = Asked { next: u32::MAX, ..Asked::default() };
-        let times = (at(0), at(1));
+        let times = until(1);
         let ids: Vec<_> = (0..ASKED_MAX).map(|n| asked.ask(ONE, times, n).unwrap()).collect();
         assert_eq!(ids[..3], [u32::MAX, 0, 1]);
         assert_eq!(asked.ask(ONE, times, 99), None);
         asked.next = u32::MAX;
-        assert_eq!(asked.answered(ONE, ids[1]), Some((1, at(0))));
+        assert_eq!(asked.answered(ONE, ids[1]), Some((1, at(1))));
         assert_eq!(asked.ask(ONE, times, 100), Some(0), "the one that is free");
         assert!(asked.ask(TWO, times, 101).is_some());
     }

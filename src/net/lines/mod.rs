@@ -2,15 +2,19 @@
 //! and which texts of it are still to be read. No clock, no network, no threads.
 //!
 //! Invariants: at most [`INBOUND_MAX`] lines were opened by others and [`OUTBOUND_TARGET`] by us; of
-//! one line one text is read at a time, in their order; whoever waits for an answer gets one, or is
-//! told that the line is gone.
+//! one line one text is read at a time, in their order; lines are served in turn, each within its
+//! [`work`], and what takes long never keeps all readers busy; whoever waits for an answer gets one, or
+//! is told that the line is gone.
 //!
 //! [`INBOUND_MAX`]: super::eviction::INBOUND_MAX
 //! [`OUTBOUND_TARGET`]: super::outbound::OUTBOUND_TARGET
 
 mod asked;
+pub mod work;
 
 use self::asked::Asked;
+pub use self::asked::Terms;
+use self::work::Allowance;
 use super::eviction::Inbound;
 use crate::primitives::{LinkId, PeerAddress, PeerId};
 use std::collections::{BTreeMap, VecDeque};
@@ -22,10 +26,6 @@ pub const GREETING_MAX: Duration = Duration::from_secs(10);
 
 /// Texts that are read at once at most, each of another line: reading one may wait for the owner.
 pub const READERS: usize = 2;
-
-/// Texts of one line that are read in a second; more wait on the other side. Far more than two nodes
-/// have to say to each other.
-pub const TEXTS_PER_SECOND: u32 = 500;
 
 /// Whose a line is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +64,10 @@ pub struct Line {
     pub block: Option<Duration>,
     /// See [`Inbound`].
     pub transfer: Option<Duration>,
-    /// The second for which texts are counted, and how many were read in it.
-    counted: (Duration, u32),
+    /// The work that may still be done for it.
+    allowance: Allowance,
+    /// Whether its next text is a question whose answer takes long.
+    has_heavy: bool,
 }
 
 /// All lines. `W` is who waits for an answer.
@@ -77,6 +79,8 @@ pub struct Lines<W> {
     texts: VecDeque<(LinkId, String)>,
     /// Lines of which a text is being read, and since when.
     reading: BTreeMap<LinkId, Duration>,
+    /// The one of them whose answer takes long.
+    heavy: Option<LinkId>,
     asked: Asked<W>,
     /// Those whose line has gone.
     stranded: VecDeque<W>,
@@ -89,6 +93,7 @@ impl<W> Default for Lines<W> {
             last: 0,
             texts: VecDeque::new(),
             reading: BTreeMap::new(),
+            heavy: None,
             asked: Asked::default(),
             stranded: VecDeque::new(),
         }
@@ -99,6 +104,10 @@ impl<W> Lines<W> {
     /// A line that is about to open.
     pub fn add(&mut self, way: Way, now: Duration) -> LinkId {
         self.last += 1;
+        let per_second = match way {
+            Way::In(_) => work::OF_OTHERS_PER_SECOND,
+            Way::Out(_) => work::OF_OURS_PER_SECOND,
+        };
         let line = Line {
             way,
             stage: Stage::Opening,
@@ -107,7 +116,8 @@ impl<W> Lines<W> {
             latency: None,
             block: None,
             transfer: None,
-            counted: (now, 0),
+            allowance: Allowance::new(per_second, now),
+            has_heavy: false,
         };
         self.lines.insert(LinkId(self.last), line);
         LinkId(self.last)
@@ -194,8 +204,13 @@ impl<W> Lines<W> {
 
     /// Keeps who waits for the answer to a question on this line; the number that the question gets,
     /// or `None` if too many wait already.
-    pub fn ask(&mut self, id: LinkId, times: (Duration, Duration), waits: W) -> Option<u32> {
-        self.lines.contains_key(&id).then(|| self.asked.ask(id, times, waits)).flatten()
+    pub fn ask(&mut self, id: LinkId, terms: Terms, waits: W) -> Option<u32> {
+        self.lines.contains_key(&id).then(|| self.asked.ask(id, terms, waits)).flatten()
+    }
+
+    /// Bytes of the longest answer that is waited for on this line; 0 if none is.
+    pub fn longest_answer(&self, id: LinkId) -> usize {
+        self.asked.longest(id)
     }
 
     /// Who has waited for this answer; how long it took is noted.
@@ -238,19 +253,49 @@ impl<W> Lines<W> {
             return None;
         }
         let may_be_read = |(id, _): &(LinkId, String)| {
-            self.lines.get(id).is_none_or(|line| line.has_turn(now) && !is_behind(*id))
+            self.lines.get(id).is_none_or(|line| {
+                let has_turn = !line.has_heavy || self.heavy.is_none();
+                has_turn && line.allowance.is_open(now) && !is_behind(*id)
+            })
         };
         let place = self.texts.iter().position(may_be_read)?;
         let (id, text) = self.texts.remove(place)?;
         if let Some(line) = self.lines.get_mut(&id) {
-            line.count(now);
+            line.allowance.charge(work::TEXT, now);
+            if std::mem::take(&mut line.has_heavy) {
+                self.heavy = Some(id);
+            }
         }
         self.reading.insert(id, now);
         Some((id, text))
     }
 
+    /// Counts the work that a text has made.
+    pub fn charge(&mut self, id: LinkId, cost: usize, now: Duration) {
+        if let Some(line) = self.lines.get_mut(&id) {
+            line.allowance.charge(cost, now);
+        }
+    }
+
+    /// Whether the text that is read may be answered though that takes long: one at a time is.
+    /// Otherwise it is to be put back with [`Self::put_back`].
+    pub fn begin_heavy(&mut self, id: LinkId) -> bool {
+        *self.heavy.get_or_insert(id) == id
+    }
+
+    /// The text that is read is the next of its line again, behind those of others, for when nothing
+    /// else takes long.
+    pub fn put_back(&mut self, (id, text): (LinkId, String), now: Duration) {
+        self.read(id, now);
+        if let Some(line) = self.lines.get_mut(&id) {
+            line.has_heavy = true;
+        }
+        self.texts.push_back((id, text));
+    }
+
     /// A text was read. Meanwhile no answer of that line could be, which is not its fault.
     pub fn read(&mut self, id: LinkId, now: Duration) {
+        self.heavy = self.heavy.filter(|heavy| *heavy != id);
         if let Some(since) = self.reading.remove(&id) {
             self.asked.extend(id, now.saturating_sub(since));
         }
@@ -265,26 +310,12 @@ impl<W> Lines<W> {
     }
 }
 
-const SECOND: Duration = Duration::from_secs(1);
-
 /// What waits for a text to be read, or a text that may not be read yet, is looked at so often.
 const DUE_MIN: Duration = Duration::from_millis(20);
 
 impl Line {
     fn greeting_due(&self) -> Option<Duration> {
         (self.stage != Stage::Greeted).then_some(self.since + GREETING_MAX)
-    }
-
-    /// Whether one more text of it may be read in this second.
-    fn has_turn(&self, now: Duration) -> bool {
-        now >= self.counted.0 + SECOND || self.counted.1 < TEXTS_PER_SECOND
-    }
-
-    fn count(&mut self, now: Duration) {
-        if now >= self.counted.0 + SECOND {
-            self.counted = (now, 0);
-        }
-        self.counted.1 += 1;
     }
 }
 
@@ -295,6 +326,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     const NOW: Duration = Duration::from_secs(100);
+    const SECOND: Duration = Duration::from_secs(1);
 
     fn inbound(lines: &mut Lines<u32>) -> LinkId {
         let id = lines.add(Way::In(Ipv4Addr::LOCALHOST.into()), NOW);
@@ -302,11 +334,16 @@ mod tests {
         id
     }
 
+    /// What is expected of an answer that has to be here a second later.
+    fn soon() -> Terms {
+        Terms { since: NOW, deadline: NOW + SECOND, bytes: 1 }
+    }
+
     #[test]
-    fn a_line_is_read_one_text_at_a_time_and_only_so_many_a_second() {
+    fn a_line_is_read_one_text_at_a_time_and_only_as_fast_as_it_may() {
         let mut lines = Lines::default();
         let (flood, other) = (inbound(&mut lines), inbound(&mut lines));
-        for count in 0..TEXTS_PER_SECOND {
+        for count in 0..work::OF_OTHERS_PER_SECOND / work::TEXT {
             lines.push_text(flood, count.to_string());
             assert_eq!(lines.next_text(NOW, |_| false), Some((flood, count.to_string())));
             lines.read(flood, NOW);
@@ -328,10 +365,60 @@ mod tests {
     }
 
     #[test]
+    fn a_line_whose_work_is_used_up_waits_and_loses_nothing() {
+        let mut lines = Lines::default();
+        let (theirs, ours) =
+            (inbound(&mut lines), lines.add(Way::Out("127.0.0.1:5001".parse().unwrap()), NOW));
+        let debt = work::OF_OURS_PER_SECOND;
+        for (id, earned, seconds) in
+            [(theirs, work::OF_OTHERS_PER_SECOND, 4), (ours, work::OF_OURS_PER_SECOND, 1)]
+        {
+            lines.charge(id, earned + debt, NOW);
+            lines.push_text(id, "next".to_owned());
+            let free = NOW + seconds * SECOND;
+            assert_eq!(lines.next_text(free, |_| false), None);
+            let found = lines.next_text(free + DUE_MIN, |_| false);
+            assert_eq!(found, Some((id, "next".to_owned())));
+        }
+    }
+
+    #[test]
+    fn what_takes_long_is_done_one_at_a_time_and_never_before_what_does_not() {
+        let mut lines = Lines::default();
+        let [a, b, c] = [(); 3].map(|()| inbound(&mut lines));
+        let text = |id| Some((id, "blocks".to_owned()));
+        for id in [a, b] {
+            lines.push_text(id, "blocks".to_owned());
+            assert_eq!(lines.next_text(NOW, |_| false), text(id));
+        }
+        assert!(lines.begin_heavy(a) && !lines.begin_heavy(b));
+        lines.put_back(text(b).unwrap(), NOW);
+        // One reader is free again, and not for that one.
+        for _ in 0..3 {
+            lines.push_text(c, "small".to_owned());
+            assert_eq!(lines.next_text(NOW, |_| false), Some((c, "small".to_owned())));
+            lines.read(c, NOW);
+        }
+        assert_eq!(lines.next_text(NOW, |_| false), None);
+        lines.read(a, NOW);
+        // Whoever has just been served comes after those who wait.
+        lines.push_text(a, "blocks".to_owned());
+        assert_eq!(lines.next_text(NOW, |_| false), text(b));
+        assert!(lines.begin_heavy(b));
+        assert_eq!(lines.next_text(NOW, |_| false), text(a), "nobody has looked at it");
+        assert!(!lines.begin_heavy(a));
+        lines.put_back(text(a).unwrap(), NOW);
+        assert_eq!(lines.next_text(NOW, |_| false), None);
+        lines.remove(b);
+        lines.read(b, NOW);
+        assert_eq!(lines.next_text(NOW, |_| false), text(a));
+    }
+
+    #[test]
     fn who_owes_an_answer_is_overdue_unless_it_waits_to_be_read() {
         let mut lines = Lines::default();
         let id = inbound(&mut lines);
-        assert_eq!(lines.ask(id, (NOW, NOW + SECOND), 7), Some(0));
+        assert_eq!(lines.ask(id, soon(), 7), Some(0));
         lines.push_text(id, "answer".to_owned());
         let later = NOW + 3 * SECOND;
         assert_eq!(lines.overdue(later), [], "its answer may lie here");
@@ -344,7 +431,7 @@ mod tests {
         assert_eq!(lines.answered(id, 1, later), None);
         lines.remove(id);
         assert_eq!((lines.next_stranded(), lines.next_stranded()), (Some(7), None));
-        assert_eq!(lines.ask(id, (NOW, later), 8), None, "it is gone");
+        assert_eq!(lines.ask(id, soon(), 8), None, "it is gone");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! time, the rest waits in line, and each has a time in which it is open or is not.
 
 use super::post::{Fresh, Post};
-use super::{How, LinkEnd, SUBPROTOCOL};
+use super::{How, LinkEnd, SUBPROTOCOL, UNASKED_MAX};
 use crate::primitives::{LinkId, PeerAddress};
 use crate::runtime::{EndOnPanic, Spawner};
 use std::collections::VecDeque;
@@ -60,7 +60,7 @@ impl Dialler {
 
     /// Opens a link, in a thread that does.
     pub(super) fn dial(self: &Arc<Self>, id: LinkId, address: PeerAddress) {
-        if !self.post.register(id) {
+        if !self.post.register(id, UNASKED_MAX) {
             return self.post.turn_away(id);
         }
         let mut queue = self.queue();

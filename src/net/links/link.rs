@@ -1,12 +1,12 @@
 //! One link: its frames both ways, its pings, and when it has to end.
 //!
 //! Owns a socket that never blocks. Never waits, and reads no clock: the time comes in. Invariants: one
-//! turn reads and writes a bounded number of bytes; at most [`GATHER`] bytes and one frame lie in the
-//! WebSocket's own buffer, all else is counted in the [`Post`].
+//! turn reads and writes a bounded number of bytes; what it holds is counted in the [`Post`] but for
+//! the WebSocket's own buffers, of [`READ_BUFFER`], [`GATHER`] and a frame each.
 
-use super::post::{Fresh, Post};
+use super::post::{Fresh, Held, Post};
 use super::{
-    FRAME_MAX, How, LinkEnd, PING_EVERY, SILENCE_MAX, STUCK_MAX, TEXT_COST, TEXT_MAX,
+    FRAME_MAX, GREETING_MAX, How, LinkEnd, PING_EVERY, SILENCE_MAX, STUCK_MAX, TEXT_COST,
     TEXT_TIME_MAX, UNCONFIRMED_MAX,
 };
 use crate::primitives::LinkId;
@@ -21,16 +21,16 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Bytes, Error, Message, WebSocket};
 
 /// Bytes that are read of one link in one turn.
-const READ_TURN: usize = 64 * 1024;
+const READ_TURN: usize = 16 * 1024;
 
 /// Messages that are read of one link in one turn, however small.
 const MESSAGES_TURN: usize = 64;
 
 /// Bytes of frames that are gathered before the system is asked to take them.
-const GATHER: usize = 64 * 1024;
+const GATHER: usize = 16 * 1024;
 
 /// How often that is done in one turn.
-const GATHERS_TURN: usize = 4;
+const GATHERS_TURN: usize = 8;
 
 /// Bytes that the system is asked for at once. An idle link holds as much.
 const READ_BUFFER: usize = 16 * 1024;
@@ -47,8 +47,10 @@ pub(super) struct Link {
     socket: WebSocket<Wire>,
     /// The text that is leaving in pieces, and how much of it has gone into the buffer.
     leaving: Option<(Bytes, usize)>,
+    /// Since when that one leaves.
+    leaving_since: Option<Instant>,
     /// What has gone into the buffer since the system last took all, as the post counts it.
-    handed: usize,
+    handed: Held,
     /// Whether there is more to write than the system takes now, or than one turn writes.
     has_unsent: bool,
     /// Whether there is more to read than one turn reads, also if the socket has nothing more.
@@ -114,7 +116,7 @@ impl Link {
             .write_buffer_size(GATHER)
             // More than is ever put there: texts stop at GATHER and a frame, pongs are few.
             .max_write_buffer_size(2 * (GATHER + FRAME_MAX))
-            .max_message_size(Some(TEXT_MAX))
+            .max_message_size(Some(GREETING_MAX))
             .max_frame_size(Some(FRAME_MAX));
         let has_unread = !early.is_empty();
         let wire = Wire {
@@ -128,7 +130,8 @@ impl Link {
             id,
             socket: WebSocket::from_partially_read(wire, early, role, Some(config)),
             leaving: None,
-            handed: 0,
+            leaving_since: None,
+            handed: Held::default(),
             has_unsent: false,
             has_unread,
             is_paused: false,
@@ -202,6 +205,8 @@ impl Link {
     }
 
     fn read(&mut self, post: &Post, now: Instant) -> Result<(), LinkEnd> {
+        let text_max = post.text_max(self.id);
+        self.socket.set_config(|config| config.max_message_size = Some(text_max));
         self.wire().allowance = READ_TURN;
         self.has_unread = true;
         for _ in 0..MESSAGES_TURN {
@@ -255,7 +260,7 @@ impl Link {
     fn write(&mut self, post: &Post, now: Instant) -> Result<(), LinkEnd> {
         self.has_unsent = true;
         for _ in 0..GATHERS_TURN {
-            let is_all = self.gather(post)?;
+            let is_all = self.gather(post, now)?;
             match self.socket.flush() {
                 Ok(()) => {
                     post.sent(self.id, std::mem::take(&mut self.handed));
@@ -280,18 +285,20 @@ impl Link {
     }
 
     /// Fills the buffer; true when nothing more waits.
-    fn gather(&mut self, post: &Post) -> Result<bool, LinkEnd> {
-        while self.handed < GATHER {
+    fn gather(&mut self, post: &Post, now: Instant) -> Result<bool, LinkEnd> {
+        while self.handed.bytes() < GATHER {
             let next = || Some((Bytes::from(post.outgoing(self.id)?), 0));
             let Some((text, start)) = self.leaving.take().or_else(next) else { return Ok(true) };
             let end = text.len().min(start + FRAME_MAX);
             let kind = if start == 0 { Data::Text } else { Data::Continue };
             let is_last = end == text.len();
             let frame = Frame::message(text.slice(start..end), OpCode::Data(kind), is_last);
-            self.handed += end - start;
+            let cost = if is_last { TEXT_COST } else { 0 };
+            self.handed += Held::of(text.len(), end - start + cost);
             if is_last {
-                self.handed += TEXT_COST;
+                self.leaving_since = None;
             } else {
+                self.leaving_since.get_or_insert(now);
                 self.leaving = Some((text, end));
             }
             accepted(self.socket.write(Message::Frame(frame)))?;
@@ -304,7 +311,7 @@ impl Link {
         let is_over = |since: Option<Instant>, max| {
             since.is_some_and(|since| now.saturating_duration_since(since) >= max)
         };
-        if is_over(self.stuck_since, STUCK_MAX) {
+        if is_over(self.stuck_since, STUCK_MAX) || is_over(self.leaving_since, TEXT_TIME_MAX) {
             return Err(LinkEnd::Stuck);
         }
         if self.is_paused {
@@ -322,12 +329,13 @@ impl Link {
     /// When it needs a turn even if nothing happens.
     pub(super) fn due(&self) -> Instant {
         let stuck = self.stuck_since.map(|since| since + STUCK_MAX);
+        let leaving = self.leaving_since.map(|since| since + TEXT_TIME_MAX);
         let unfinished = self.unfinished_since.map(|since| since + TEXT_TIME_MAX);
         // A ping that is due waits for what is stuck.
         let ping = (!self.has_unsent).then(|| self.pinged + PING_EVERY);
         let silent = Some(self.heard + SILENCE_MAX);
         let read = [silent, unfinished].into_iter().filter(|_| !self.is_paused).flatten();
-        read.chain(stuck).chain(ping).min().unwrap_or(self.heard + SILENCE_MAX)
+        read.chain(stuck).chain(leaving).chain(ping).min().unwrap_or(self.heard + SILENCE_MAX)
     }
 
     /// Tells the other side why it ends, as far as the system takes that at once. The socket that is

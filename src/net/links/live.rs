@@ -6,7 +6,7 @@
 
 use super::link::Link;
 use super::post::{Fresh, Post};
-use super::{FRAME_MAX, LinkEnd};
+use super::{HOLD_MAX, LinkEnd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
@@ -106,10 +106,12 @@ impl Live {
         }
         let due = self.links.iter().map(Link::due);
         let leaving = self.leaving.iter().map(|(_, until)| *until);
+        // Who gives way is not known before that.
+        let longest = if self.post.is_full() { HOLD_MAX } else { SLEEP_MAX };
         due.chain(leaving)
             .min()
-            .map_or(SLEEP_MAX, |due| due.saturating_duration_since(now))
-            .min(SLEEP_MAX)
+            .map_or(longest, |due| due.saturating_duration_since(now))
+            .min(longest)
     }
 
     fn drain_wake(&mut self) {
@@ -128,7 +130,8 @@ impl Live {
                 ended.push((place, end));
             }
         }
-        if let Some(place) = self.largest_unfinished()
+        let gives_way = self.post.gives_way(now);
+        if let Some(place) = self.links.iter().position(|link| Some(link.id) == gives_way)
             && ended.iter().all(|(other, _)| *other != place)
         {
             ended.push((place, LinkEnd::Busy));
@@ -143,15 +146,6 @@ impl Live {
             self.post.end(id, end);
         }
         self.see_off(now);
-    }
-
-    /// When all links together hold too much: the one with the most of a text that is not whole.
-    fn largest_unfinished(&self) -> Option<usize> {
-        if !self.post.is_full() {
-            return None;
-        }
-        let places = (0..self.links.len()).max_by_key(|place| self.links[*place].unfinished());
-        places.filter(|place| self.links[*place].unfinished() > FRAME_MAX)
     }
 
     /// Reads what those who were told goodbye still send, for a moment.

@@ -11,10 +11,12 @@
 //! | [`link`](mod@link) | one link: frames, pings, and when it has to end |
 //! | [`dial`] | opens connections, off that thread |
 //!
-//! Invariants: the thread never waits for one link alone; bytes held for all links never pass
-//! [`HELD_MAX`] by more than what one turn reads; a link whose texts are not taken is not read further,
-//! and one that does not take ours is closed. What was dialled or has opened ends with exactly one
-//! [`LinkEvent::Closed`].
+//! Invariants: the thread never waits for one link alone; what a peer may send unasked is short, and
+//! only who was asked for more may send more ([`LinkDriver::expect`]); of one link so much is held as
+//! [`INBOX_MAX`], [`SEND_MAX`] and one text are, of all together no more than [`SMALL_MAX`] and
+//! [`LONG_MAX`] but for what one turn reads; a link whose texts are not dealt with is not read
+//! further, and one that does not take ours is closed. What was dialled or has opened ends with
+//! exactly one [`LinkEvent::Closed`].
 
 mod dial;
 mod link;
@@ -28,7 +30,7 @@ use self::live::Live;
 use self::post::{Fresh, Post};
 use crate::primitives::{LinkId, PeerAddress};
 use crate::runtime::Spawner;
-use crate::wire::{BLOCK_JSON_MAX, HEADERS_JSON_MAX};
+use crate::wire::{ANNOUNCEMENT_JSON_MAX, BLOCK_JSON_MAX, FETCH_JSON_MAX, HEADERS_JSON_MAX};
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -45,9 +47,21 @@ pub const LINKS_MAX: usize = 128;
 pub const TEXT_MAX: usize =
     1024 + if BLOCK_JSON_MAX > HEADERS_JSON_MAX { BLOCK_JSON_MAX } else { HEADERS_JSON_MAX };
 
+/// Bytes of the frame of JSON around a question or an announcement, at most.
+const AROUND_MAX: usize = 128;
+
+/// Bytes of a text that a peer sends unasked at most: the longest announcement, or the longest
+/// question, which is one for transfers.
+pub const UNASKED_MAX: usize = AROUND_MAX
+    + if ANNOUNCEMENT_JSON_MAX > FETCH_JSON_MAX { ANNOUNCEMENT_JSON_MAX } else { FETCH_JSON_MAX };
+
+/// Bytes of a text before hands were shaken, of whoever has opened the link: a handshake is a fifth
+/// of it.
+pub const GREETING_MAX: usize = 4 * 1024;
+
 /// Bytes of one WebSocket frame at most, both ways. Longer texts travel in several, so that pings get
-/// through between them and the buffers of an idle link stay small.
-pub const FRAME_MAX: usize = 64 * 1024;
+/// through between them and the buffers of a link, which never shrink, stay small.
+pub const FRAME_MAX: usize = 16 * 1024;
 
 /// Bytes that wait to leave on one link at most: a longest answer and announcements beside it. What is
 /// more is refused: who sends keeps it or lets it be.
@@ -55,23 +69,26 @@ pub const SEND_MAX: usize = TEXT_MAX + 256 * 1024;
 
 /// What a text counts beside its bytes while it waits, so that empty ones are bounded as well: its place
 /// in the queue and the head of its frame.
-const TEXT_COST: usize = 48;
+const TEXT_COST: usize = 64;
 
-/// Bytes of texts of one link that were not taken yet, beyond which it is not read further.
-pub const INBOX_MAX: usize = 256 * 1024;
+/// Bytes of texts of one link that were not dealt with, beyond which it is not read further.
+pub const INBOX_MAX: usize = 16 * 1024;
 
-/// Texts of one link that were not taken yet, beyond which it is not read further.
-pub const INBOX_TEXTS_MAX: usize = 256;
+/// Bytes held for all links of what is short. Beyond them each link has only its [`SHARE`], and the
+/// link with the most gives way, if it has held any for [`HOLD_MAX`]: who reads and finishes what it
+/// says holds next to nothing.
+pub const SMALL_MAX: usize = 4 * 1024 * 1024;
 
-/// Bytes held for all links. Above it nothing is sent, nothing is read, and the link with the most of an
-/// unfinished text gives way.
-pub const HELD_MAX: usize = 32 * 1024 * 1024;
+/// Of these, bytes that a link may hold whatever the others do.
+const SHARE: usize = SMALL_MAX / LINKS_MAX;
 
-/// Of those, bytes that bulk answers leave free for what is small and urgent.
-const SMALL_RESERVE: usize = 8 * 1024 * 1024;
+/// Bytes held for all links of texts longer than [`UNASKED_MAX`], which are answers: a longest one
+/// and some headers or transfers beside it. Without room one that comes is not read further, and one
+/// that is to leave is refused.
+pub const LONG_MAX: usize = TEXT_MAX + 1024 * 1024;
 
-/// Longer texts count as bulk.
-const BULK_MIN: usize = 64 * 1024;
+/// How long a link may hold any of what is short before it may have to give way.
+pub const HOLD_MAX: Duration = Duration::from_secs(1);
 
 /// How often a link is pinged, so that a dead one is noticed and routers keep it open.
 pub const PING_EVERY: Duration = Duration::from_secs(15);
@@ -86,7 +103,7 @@ pub const UNCONFIRMED_MAX: Duration = Duration::from_secs(10);
 /// How long a link may take nothing of what waits for it.
 pub const STUCK_MAX: Duration = Duration::from_secs(20);
 
-/// How long one text may take to arrive: the longest at 100 KB a second.
+/// How long one text may take to arrive, and what waits to leave: the longest at 100 KB a second.
 pub const TEXT_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// What the network does with links. Nothing of it waits.
@@ -103,6 +120,13 @@ pub trait LinkDriver: Send + Sync {
     /// # Errors
     /// When there is no room for it: nothing was sent, the link lives on.
     fn send(&self, id: LinkId, text: String) -> Result<(), LinkFull>;
+
+    /// So long may texts of this link be from now on, and never less than [`UNASKED_MAX`]: it is asked
+    /// for something whose answer may be as long. An accepted link begins with [`GREETING_MAX`]. A
+    /// driver that holds no bytes need not know.
+    fn expect(&self, id: LinkId, bytes: usize) {
+        let _ = (id, bytes);
+    }
 
     /// Ends a link and tells the other side why; [`LinkEvent::Closed`] follows.
     fn close(&self, id: LinkId, reason: &str);
@@ -259,9 +283,9 @@ impl Links {
         self.post.stop();
     }
 
-    /// Bytes held for all links, at most about [`HELD_MAX`].
+    /// Bytes held for all links, at most about [`SMALL_MAX`] and [`LONG_MAX`].
     pub fn held_bytes(&self) -> usize {
-        self.post.held()
+        self.post.held().bytes()
     }
 }
 
@@ -271,13 +295,17 @@ impl LinkDriver for Links {
     }
 
     fn accept(&self, id: LinkId, stream: TcpStream, client: SocketAddr) {
-        if self.post.register(id) {
+        if self.post.register(id, GREETING_MAX) {
             self.post.hand_over(Fresh::accepted(id, stream, client));
         }
     }
 
     fn send(&self, id: LinkId, text: String) -> Result<(), LinkFull> {
         self.post.send(id, text)
+    }
+
+    fn expect(&self, id: LinkId, bytes: usize) {
+        self.post.expect(id, bytes);
     }
 
     fn close(&self, id: LinkId, reason: &str) {

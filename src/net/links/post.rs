@@ -3,16 +3,17 @@
 //! Owns the queues, their bounds and the count of all bytes held. Never touches a socket but the one that
 //! wakes the thread. Invariants: a link has a mailbox from the moment it is named until its end was
 //! taken; its events come out in order, none while a text is dealt with, and links that have any are
-//! served in turn.
+//! served in turn; a text is counted from its first byte until it was dealt with, or has left.
 
 use super::{
-    BULK_MIN, HELD_MAX, How, INBOX_MAX, INBOX_TEXTS_MAX, LINKS_MAX, LinkEnd, LinkEvent, LinkFull,
-    SEND_MAX, SMALL_RESERVE, TEXT_COST, TEXT_MAX,
+    HOLD_MAX, How, INBOX_MAX, LINKS_MAX, LONG_MAX, LinkEnd, LinkEvent, LinkFull, SEND_MAX, SHARE,
+    SMALL_MAX, TEXT_COST, TEXT_MAX, UNASKED_MAX,
 };
 use crate::primitives::LinkId;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::{AddAssign, SubAssign};
 use std::os::unix::net::UnixStream;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -48,8 +49,8 @@ struct State {
     /// Links with events that may be taken, each once, in the order of their turns.
     ready: VecDeque<LinkId>,
     fresh: Vec<Fresh>,
-    /// Bytes of all queues and unfinished texts.
-    held: usize,
+    /// Of all queues and unfinished texts.
+    held: Held,
     /// Whether a byte is on its way that wakes the thread.
     is_woken: bool,
     /// Whether the thread would read more if there were room.
@@ -57,20 +58,106 @@ struct State {
     is_over: bool,
 }
 
+/// Bytes that are held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    /// Of texts up to [`UNASKED_MAX`].
+    pub(super) small: usize,
+    /// Of longer ones.
+    pub(super) long: usize,
+}
+
+impl Held {
+    /// So many bytes of a text of this length.
+    pub(super) const fn of(length: usize, bytes: usize) -> Self {
+        if length > UNASKED_MAX {
+            Self { small: 0, long: bytes }
+        } else {
+            Self { small: bytes, long: 0 }
+        }
+    }
+
+    /// All of them.
+    pub(super) const fn bytes(self) -> usize {
+        self.small + self.long
+    }
+}
+
+impl AddAssign for Held {
+    fn add_assign(&mut self, more: Self) {
+        self.small += more.small;
+        self.long += more.long;
+    }
+}
+
+impl SubAssign for Held {
+    fn sub_assign(&mut self, less: Self) {
+        self.small -= less.small;
+        self.long -= less.long;
+    }
+}
+
 #[derive(Default)]
 struct Mailbox {
     events: VecDeque<LinkEvent>,
-    /// Bytes of the texts among them.
+    /// What the short texts among them count, and the one that is dealt with.
     arrived: usize,
-    /// Whether a text was taken that is not dealt with.
-    is_taken: bool,
+    /// Bytes of the text that was taken and is not dealt with.
+    taken: Option<usize>,
     outgoing: VecDeque<String>,
     /// What was sent here and the system has not taken: bytes and [`TEXT_COST`] a text.
-    pending: usize,
+    pending: Held,
     /// Bytes that have arrived of a text that is not whole.
     unfinished: usize,
+    /// How long a text may be.
+    text_max: usize,
+    /// Bytes set aside for a long text, from when it is known to be one until it was dealt with.
+    reserved: usize,
+    /// Whether all of that text is here.
+    is_long_here: bool,
+    /// Since when it holds anything that is short.
+    since: Option<Instant>,
     close: Option<String>,
     has_ended: bool,
+}
+
+impl Mailbox {
+    fn held(&self) -> Held {
+        // What an unfinished text lies in grows by doubling.
+        let unfinished = if self.reserved > 0 { 0 } else { 2 * self.unfinished };
+        let mut held = Held { small: self.arrived + unfinished, long: self.reserved };
+        held += self.pending;
+        held
+    }
+
+    /// A whole text has come.
+    fn arrive(&mut self, length: usize) {
+        self.unfinished = 0;
+        if length > UNASKED_MAX {
+            self.is_long_here = true;
+            self.reserved = self.reserved.max(length);
+        } else {
+            self.reserved = 0;
+            self.arrived += length + TEXT_COST;
+        }
+    }
+
+    /// The text that was taken is dealt with; false if none was.
+    fn deal(&mut self) -> bool {
+        match self.taken.take() {
+            None => return false,
+            Some(length) if length > UNASKED_MAX => {
+                (self.reserved, self.is_long_here) = (0, false);
+            }
+            Some(length) => self.arrived -= length + TEXT_COST,
+        }
+        true
+    }
+
+    /// Whether more of it may be read as far as the link itself goes.
+    fn has_room(&self) -> bool {
+        self.arrived < INBOX_MAX && !self.is_long_here && !self.has_ended
+    }
 }
 
 impl Post {
@@ -99,11 +186,11 @@ impl Post {
     // What the network asks.
 
     /// Opens the mailbox of a new link; false if there are too many.
-    pub(super) fn register(&self, id: LinkId) -> bool {
+    pub(super) fn register(&self, id: LinkId, text_max: usize) -> bool {
         let mut state = self.lock();
         let has_room = state.boxes.len() < LINKS_MAX && !state.is_over;
         if has_room {
-            state.boxes.insert(id, Mailbox::default());
+            state.boxes.insert(id, Mailbox { text_max, ..Mailbox::default() });
         }
         has_room
     }
@@ -114,28 +201,43 @@ impl Post {
         self.end(id, LinkEnd::Busy);
     }
 
-    pub(super) fn send(&self, id: LinkId, text: String) -> Result<(), LinkFull> {
+    pub(super) fn send(&self, id: LinkId, mut text: String) -> Result<(), LinkFull> {
         let length = text.len();
+        // What it was made in may be twice as large, and is not counted.
+        text.shrink_to_fit();
         if length > TEXT_MAX {
             return Err(LinkFull::TooLong(length));
         }
+        let cost = Held::of(length, length + TEXT_COST);
         let mut state = self.lock();
-        let held_max = if length >= BULK_MIN { HELD_MAX - SMALL_RESERVE } else { HELD_MAX };
-        let cost = length + TEXT_COST;
-        let held = state.held + cost;
-        let mailbox = state.boxes.get_mut(&id).filter(|mailbox| !mailbox.has_ended);
+        let (small, long) = (state.held.small + cost.small, state.held.long + cost.long);
+        let mailbox = state.boxes.get(&id).filter(|mailbox| !mailbox.has_ended);
         let mailbox = mailbox.ok_or(LinkFull::Closed)?;
-        if mailbox.pending + cost > SEND_MAX {
+        if mailbox.pending.bytes() + cost.bytes() > SEND_MAX {
             return Err(LinkFull::Behind);
         }
-        if held > held_max {
+        let is_within_share = mailbox.held().small + cost.small <= SHARE;
+        if (small > SMALL_MAX && !is_within_share) || long > LONG_MAX {
             return Err(LinkFull::Busy);
         }
-        mailbox.pending += cost;
-        mailbox.outgoing.push_back(text);
-        state.held = held;
+        state.change(id, |mailbox| {
+            mailbox.pending += cost;
+            mailbox.outgoing.push_back(text);
+        });
         self.wake(state);
         Ok(())
+    }
+
+    /// Texts of this link may be so long.
+    pub(super) fn expect(&self, id: LinkId, bytes: usize) {
+        if let Some(mailbox) = self.lock().boxes.get_mut(&id) {
+            mailbox.text_max = bytes.clamp(UNASKED_MAX, TEXT_MAX);
+        }
+    }
+
+    /// How long texts of this link may be.
+    pub(super) fn text_max(&self, id: LinkId) -> usize {
+        self.lock().boxes.get(&id).map_or(UNASKED_MAX, |mailbox| mailbox.text_max)
     }
 
     pub(super) fn close(&self, id: LinkId, reason: &str) {
@@ -147,10 +249,10 @@ impl Post {
     }
 
     pub(super) fn pending(&self, id: LinkId) -> usize {
-        self.lock().boxes.get(&id).map_or(0, |mailbox| mailbox.pending)
+        self.lock().boxes.get(&id).map_or(0, |mailbox| mailbox.pending.bytes())
     }
 
-    pub(super) fn held(&self) -> usize {
+    pub(super) fn held(&self) -> Held {
         self.lock().held
     }
 
@@ -162,9 +264,6 @@ impl Post {
                 return None;
             }
             if let Some(event) = state.pop() {
-                if std::mem::take(&mut state.is_paused) {
-                    self.wake(state);
-                }
                 return Some(event);
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -179,10 +278,20 @@ impl Post {
     /// The text that was taken last is dealt with.
     pub(super) fn done(&self, id: LinkId) {
         let mut state = self.lock();
-        let Some(mailbox) = state.boxes.get_mut(&id) else { return };
-        if std::mem::take(&mut mailbox.is_taken) && !mailbox.events.is_empty() {
+        if state.change(id, Mailbox::deal) != Some(true) {
+            return;
+        }
+        if state.boxes.get(&id).is_some_and(|mailbox| !mailbox.events.is_empty()) {
             state.ready.push_back(id);
             self.arrived.notify_one();
+        }
+        self.freed(state);
+    }
+
+    /// Wakes the thread if it waits for room.
+    fn freed(&self, mut state: MutexGuard<'_, State>) {
+        if std::mem::take(&mut state.is_paused) {
+            self.wake(state);
         }
     }
 
@@ -215,25 +324,47 @@ impl Post {
         (!state.is_over).then(|| std::mem::take(&mut state.fresh))
     }
 
-    /// Whether this link may be read further.
+    /// Whether this link may be read further. A text that turns out to be long is first given its
+    /// room: of two that had half of what they need neither would ever be whole.
     pub(super) fn has_room(&self, id: LinkId) -> bool {
         let mut state = self.lock();
-        let has_room = state.held < HELD_MAX
-            && state.boxes.get(&id).is_some_and(|mailbox| {
-                mailbox.arrived < INBOX_MAX && mailbox.events.len() < INBOX_TEXTS_MAX
-            });
+        let Held { small, long } = state.held;
+        let found = state.change(id, |mailbox| {
+            let is_long = mailbox.unfinished > UNASKED_MAX;
+            if is_long && mailbox.reserved == 0 && long + mailbox.text_max <= LONG_MAX {
+                mailbox.reserved = mailbox.text_max;
+            }
+            let has_room = small < SMALL_MAX || mailbox.held().small < SHARE;
+            has_room && mailbox.has_room() && (!is_long || mailbox.reserved > 0)
+        });
+        let has_room = found == Some(true);
         state.is_paused |= !has_room;
         has_room
+    }
+
+    /// Whether what is short has no room.
+    pub(super) fn is_full(&self) -> bool {
+        self.lock().held.small >= SMALL_MAX
+    }
+
+    /// The link that gives way when there is no room for what is short.
+    pub(super) fn gives_way(&self, now: Instant) -> Option<LinkId> {
+        let state = self.lock();
+        if state.held.small < SMALL_MAX {
+            return None;
+        }
+        let is_old = |since: Instant| now.saturating_duration_since(since) >= HOLD_MAX;
+        let holders = state
+            .boxes
+            .iter()
+            .filter(|(_, mailbox)| !mailbox.has_ended && mailbox.since.is_some_and(is_old));
+        holders.max_by_key(|(_, mailbox)| mailbox.held().small).map(|(id, _)| *id)
     }
 
     /// Events that were not taken yet.
     #[cfg(test)]
     pub(super) fn waiting(&self, id: LinkId) -> usize {
         self.lock().boxes.get(&id).map_or(0, |mailbox| mailbox.events.len())
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.lock().held >= HELD_MAX
     }
 
     pub(super) fn opened(&self, id: LinkId, how: How) {
@@ -259,50 +390,64 @@ impl Post {
         self.lock().boxes.get_mut(&id)?.outgoing.pop_front()
     }
 
-    /// The system has taken what counted so much.
-    pub(super) fn sent(&self, id: LinkId, bytes: usize) {
-        let mut state = self.lock();
-        if let Some(mailbox) = state.boxes.get_mut(&id) {
-            mailbox.pending -= bytes;
-            state.held -= bytes;
+    /// The system has taken so much.
+    pub(super) fn sent(&self, id: LinkId, taken: Held) {
+        if taken == Held::default() {
+            return;
         }
+        let mut state = self.lock();
+        state.change(id, |mailbox| mailbox.pending -= taken);
+        self.freed(state);
     }
 
     /// So much has arrived of a text that is not whole.
     pub(super) fn set_unfinished(&self, id: LinkId, bytes: usize) {
-        let mut state = self.lock();
-        if let Some(mailbox) = state.boxes.get_mut(&id) {
-            let before = std::mem::replace(&mut mailbox.unfinished, bytes);
-            state.held = state.held + bytes - before;
-        }
+        self.lock().change(id, |mailbox| mailbox.unfinished = bytes);
     }
 
     /// Ends a link: what waits to leave is given up, what has arrived may still be taken.
     pub(super) fn end(&self, id: LinkId, reason: LinkEnd) {
         let mut state = self.lock();
-        let Some(mailbox) = state.boxes.get_mut(&id).filter(|mailbox| !mailbox.has_ended) else {
+        if state.boxes.get(&id).is_none_or(|mailbox| mailbox.has_ended) {
             return;
-        };
-        mailbox.has_ended = true;
-        mailbox.outgoing = VecDeque::new();
-        let freed = std::mem::take(&mut mailbox.pending) + std::mem::take(&mut mailbox.unfinished);
-        state.held -= freed;
+        }
+        state.change(id, |mailbox| {
+            mailbox.has_ended = true;
+            (mailbox.outgoing, mailbox.pending) = Default::default();
+            mailbox.unfinished = 0;
+            if !mailbox.is_long_here {
+                mailbox.reserved = 0;
+            }
+        });
         state.push(LinkEvent::Closed { id, reason });
-        drop(state);
         self.arrived.notify_one();
+        self.freed(state);
     }
 }
 
 impl State {
+    /// Changes a mailbox and counts what it holds.
+    fn change<T>(&mut self, id: LinkId, change: impl FnOnce(&mut Mailbox) -> T) -> Option<T> {
+        let mailbox = self.boxes.get_mut(&id)?;
+        self.held -= mailbox.held();
+        let result = change(mailbox);
+        let held = mailbox.held();
+        self.held += held;
+        let since = mailbox.since.or_else(|| Some(Instant::now()));
+        mailbox.since = since.filter(|_| held.small > 0);
+        Some(result)
+    }
+
     fn push(&mut self, event: LinkEvent) {
         let id = event.id();
+        self.change(id, |mailbox| {
+            if let LinkEvent::Frame { text, .. } = &event {
+                mailbox.arrive(text.len());
+            }
+        });
         let Some(mailbox) = self.boxes.get_mut(&id) else { return };
-        if mailbox.events.is_empty() && !mailbox.is_taken {
+        if mailbox.events.is_empty() && mailbox.taken.is_none() {
             self.ready.push_back(id);
-        }
-        if let LinkEvent::Frame { text, .. } = &event {
-            mailbox.arrived += text.len();
-            self.held += text.len();
         }
         mailbox.events.push_back(event);
     }
@@ -311,18 +456,12 @@ impl State {
         let id = self.ready.pop_front()?;
         let mailbox = self.boxes.get_mut(&id)?;
         let event = mailbox.events.pop_front()?;
-        mailbox.is_taken = matches!(event, LinkEvent::Frame { .. });
-        if !mailbox.events.is_empty() && !mailbox.is_taken {
-            self.ready.push_back(id);
-        }
         match &event {
-            LinkEvent::Frame { text, .. } => {
-                mailbox.arrived -= text.len();
-                self.held -= text.len();
-            }
+            LinkEvent::Frame { text, .. } => mailbox.taken = Some(text.len()),
             LinkEvent::Closed { .. } => {
                 self.boxes.remove(&id);
             }
+            LinkEvent::Opened { .. } if !mailbox.events.is_empty() => self.ready.push_back(id),
             LinkEvent::Opened { .. } => {}
         }
         Some(event)

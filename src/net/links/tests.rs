@@ -1,5 +1,7 @@
 //! Links over real sockets of this machine. Times are moved by giving a link a later one.
 
+mod bounds;
+
 use super::link::Link;
 use super::post::{Fresh, Post};
 use super::*;
@@ -35,6 +37,13 @@ impl World {
     fn new() -> Self {
         let spawner = Spawner::new();
         Self { links: Links::start(&spawner).unwrap(), spawner }
+    }
+
+    /// As [`Self::accept`], of which long texts are expected.
+    fn accept_long(&self, id: u64) -> TcpStream {
+        let stream = self.accept(id);
+        self.links.expect(LinkId(id), TEXT_MAX);
+        stream
     }
 
     /// A link that a client has opened, and the client's socket.
@@ -97,9 +106,9 @@ fn raw(first: u8, payload: &[u8]) -> Vec<u8> {
 #[test]
 fn texts_of_every_length_come_and_go_whole() {
     let world = World::new();
-    let mut client = client(world.accept(1));
+    let mut client = client(world.accept_long(1));
     let long = "\u{e9}".repeat(TEXT_MAX / 2);
-    let lengths = [0, 1, 125, 126, 65_535, 65_536, 65_537, 200_001, TEXT_MAX & !1];
+    let lengths = [0, 1, 125, 126, FRAME_MAX, FRAME_MAX + 1, 65_537, UNASKED_MAX, TEXT_MAX & !1];
     for text in lengths.map(|length| &long[..length & !1]) {
         let cuts = text.as_bytes().chunks(10_001);
         let last = cuts.len().max(1) - 1;
@@ -129,8 +138,8 @@ fn texts_of_every_length_come_and_go_whole() {
 
 /// What breaks a rule, and the code that it is told.
 fn offences() -> Vec<(&'static str, Vec<u8>, u16)> {
-    let start = raw(0x01, &[b'x'; 60_000]);
-    let more = raw(0x00, &[b'x'; 60_000]).repeat(TEXT_MAX / 60_000);
+    let start = raw(0x01, &[b'x'; FRAME_MAX]);
+    let more = raw(0x00, &[b'x'; FRAME_MAX]).repeat(TEXT_MAX / FRAME_MAX);
     vec![
         ("binary", raw(0x82, b"x"), 1003),
         ("compressed", raw(0xc1, b"x"), 1002),
@@ -153,7 +162,7 @@ fn offences() -> Vec<(&'static str, Vec<u8>, u16)> {
 fn whoever_breaks_a_rule_is_closed_and_told_which() {
     let world = World::new();
     for (id, (name, bytes, code)) in (1..).zip(offences()) {
-        let mut stream = world.accept(id);
+        let mut stream = world.accept_long(id);
         // The end may come before all of it is written.
         let _ = stream.write_all(&bytes);
         let LinkEnd::Broke { code: found, what } = world.end(id) else { panic!("{name}") };
@@ -163,7 +172,7 @@ fn whoever_breaks_a_rule_is_closed_and_told_which() {
                 assert_eq!((u16::from(frame.code), frame.reason.as_str()), (code, what), "{name}");
             }
             // Whoever still sends when the end comes may lose it.
-            other => assert!(bytes.len() > 60_000, "{name}: {other:?}"),
+            other => assert!(bytes.len() > FRAME_MAX, "{name}: {other:?}"),
         }
     }
     assert_eq!(world.links.send(LinkId(1), String::new()), Err(LinkFull::Closed));
@@ -220,12 +229,12 @@ fn a_link_that_floods_is_read_no_further_and_starves_nobody() {
     let world = World::new();
     let (flooding, mut quiet) = (world.accept(1), client(world.accept(2)));
     let flood = thread::spawn(move || {
-        let text = raw(0x81, &[b'x'; 2_000]).repeat(32);
+        let text = raw(0x81, &[b'x'; 2_000]).repeat(8);
         let mut flooding = flooding;
         while flooding.write_all(&text).is_ok() {}
     });
     wait("the flood is held up", || !world.links.post.has_room(LinkId(1)));
-    assert!(world.links.held_bytes() <= INBOX_MAX + 2 * TEXT_MAX);
+    assert!(world.links.held_bytes() <= INBOX_MAX + 2 * GREETING_MAX);
     quiet.send(Message::text("hello")).unwrap();
     wait("it has arrived", || world.links.post.waiting(LinkId(2)) == 1);
     let both = [world.next().id(), world.next().id()];
@@ -266,27 +275,31 @@ fn whoever_does_not_read_is_bounded() {
 }
 
 #[test]
-fn all_links_together_are_bounded_and_bulk_gives_way_first() {
-    let (post, _wake) = Post::new().unwrap();
-    let fill = |text: &str| {
-        let mut ends = Vec::new();
-        for id in (1..=60).map(LinkId) {
-            ends.push((0..100_000).find_map(|_| post.send(id, text.to_owned()).err()).unwrap());
+fn what_is_not_expected_is_short() {
+    let world = World::new();
+    let greeting = "x".repeat(GREETING_MAX);
+    let unasked = "x".repeat(UNASKED_MAX);
+    let mut client = client(world.accept(1));
+    let mut send = |text: &str| {
+        // In frames, as a node does.
+        let cuts = text.as_bytes().chunks(FRAME_MAX);
+        let last = cuts.len() - 1;
+        for (place, cut) in cuts.enumerate() {
+            let kind = if place == 0 { Data::Text } else { Data::Continue };
+            let frame = Frame::message(cut.to_vec(), OpCode::Data(kind), place == last);
+            let _ = client.send(Message::Frame(frame));
         }
-        ends
     };
-    assert!((1..=60).all(|id| post.register(LinkId(id))));
-    let bulk = "x".repeat(1_000_000);
-    assert!(fill(&bulk).contains(&LinkFull::Busy));
-    assert!(post.held() <= HELD_MAX - SMALL_RESERVE);
-    assert_eq!(post.send(LinkId(60), "small".to_owned()), Ok(()));
-    assert!(fill(&"x".repeat(60_000)).contains(&LinkFull::Busy));
-    assert!(post.held() <= HELD_MAX && post.held() > HELD_MAX - 60_100);
-    assert!(!post.has_room(LinkId(1)) || post.held() < HELD_MAX);
-    (1..=60).for_each(|id| post.end(LinkId(id), LinkEnd::Left));
-    assert_eq!(post.held(), 0);
-    (61..=60 + LINKS_MAX as u64 - 60).for_each(|id| assert!(post.register(LinkId(id))));
-    assert!(!post.register(LinkId(1_000)));
+    send(&greeting);
+    assert_eq!(world.text(1), greeting);
+    world.links.expect(LinkId(1), 0);
+    send(&unasked);
+    assert_eq!(world.text(1), unasked);
+    send(&(unasked.clone() + "x"));
+    assert!(matches!(world.end(1), LinkEnd::Broke { code: 1009, .. }));
+    let mut stranger = self::client(world.accept(2));
+    let _ = stranger.send(Message::text(greeting + "x"));
+    assert!(matches!(world.end(2), LinkEnd::Broke { code: 1009, .. }));
 }
 
 /// A link that is moved by hand, its post, and the other end.
@@ -294,7 +307,7 @@ fn by_hand() -> (Link, Post, TcpStream, Instant) {
     let (near, far) = pair();
     let now = Instant::now();
     let (post, _) = Post::new().unwrap();
-    assert!(post.register(LinkId(1)));
+    assert!(post.register(LinkId(1), TEXT_MAX));
     let fresh = Fresh::accepted(LinkId(1), far, near.local_addr().unwrap());
     (Link::new(fresh, now).unwrap(), post, near, now)
 }
@@ -332,7 +345,7 @@ fn a_text_that_drips_is_given_up() {
         }
         near.write_all(&drip).unwrap();
         assert_eq!(link.turn(&post, true, now + TEXT_TIME_MAX), Err(LinkEnd::Dripped));
-        assert!(post.held() > 0, "it is counted");
+        assert!(post.held().small > 0, "it is counted");
     }
 }
 
@@ -367,17 +380,19 @@ fn a_link_that_takes_nothing_is_given_up() {
 #[test]
 fn a_link_that_is_not_read_is_not_called_silent() {
     let (mut link, post, mut near, now) = by_hand();
-    near.write_all(&raw(0x81, b"x").repeat(INBOX_TEXTS_MAX + 1)).unwrap();
+    let texts_max = INBOX_MAX.div_ceil(TEXT_COST + 1);
+    near.write_all(&raw(0x81, b"x").repeat(texts_max + 1)).unwrap();
     let deadline = Instant::now() + DEADLINE;
     while !link.is_paused() {
         link.turn(&post, true, now).unwrap();
         assert!(Instant::now() < deadline);
     }
     assert_eq!(link.turn(&post, true, now + 3 * SILENCE_MAX), Ok(()));
-    assert_eq!(post.waiting(LinkId(1)), INBOX_TEXTS_MAX);
+    assert_eq!(post.waiting(LinkId(1)), texts_max);
     assert!(post.take(Duration::ZERO).is_some());
+    post.done(LinkId(1));
     assert_eq!(link.turn(&post, false, now + 6 * SILENCE_MAX), Ok(()));
-    assert_eq!(post.waiting(LinkId(1)), INBOX_TEXTS_MAX);
+    assert_eq!(post.waiting(LinkId(1)), texts_max);
 }
 
 /// A server that answers one handshake with what `answer` makes of the accepted key.
