@@ -16,8 +16,8 @@ pub type Answer = Result<Reply, CallError>;
 pub enum AskError {
     /// There is no whole answer.
     #[error(transparent)]
-    Call(#[from] CallError),
-    /// It has too much to do.
+    Call(CallError),
+    /// It has too much to do, or this node has.
     #[error("it is busy (status {0})")]
     Busy(u16),
     /// It refuses, with a reason.
@@ -33,6 +33,15 @@ pub enum AskError {
     /// The answer has another shape.
     #[error("what answers there is no farthing node of this version")]
     Shape(#[from] WireError),
+}
+
+impl From<CallError> for AskError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Crowded => Self::Busy(503),
+            other => Self::Call(other),
+        }
+    }
 }
 
 /// The other's handshake.

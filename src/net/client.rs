@@ -7,6 +7,7 @@
 //! Invariants: plain HTTP to `host:port` and nowhere else: no redirect, no proxy, no compression,
 //! no connection that outlives its call.
 
+use super::reading::Reading;
 use crate::primitives::peer_address::Host;
 use crate::primitives::{AddressPrefix, PeerAddress};
 use crate::wire::{
@@ -84,6 +85,9 @@ pub enum CallError {
     /// It answered with more than was to be expected.
     #[error("its answer is longer than {0} bytes")]
     TooLong(usize),
+    /// This node reads so much else just now that there is no room for its answer.
+    #[error("there is no room for its answer just now")]
+    Crowded,
     /// What it answered is no HTTP, or no text.
     #[error("what answers there is no farthing node")]
     Unreadable,
@@ -154,6 +158,7 @@ pub const fn bytes_max(question: &Question) -> usize {
 pub struct HttpClient {
     agent: Agent,
     prefix: AddressPrefix,
+    reading: Reading,
 }
 
 impl HttpClient {
@@ -170,7 +175,7 @@ impl HttpClient {
             .timeout_resolve(Some(CONNECT_MAX))
             .timeout_connect(Some(CONNECT_MAX))
             .timeout_recv_response(Some(FIRST_BYTE_MAX));
-        Self { agent: config.build().new_agent(), prefix }
+        Self { agent: config.build().new_agent(), prefix, reading: Reading::default() }
     }
 
     fn send(
@@ -198,14 +203,11 @@ impl PeerClient for HttpClient {
         let HttpForm { path, body } = question.http(self.prefix);
         let url = format!("http://{peer}{path}");
         let max = bytes_max(question);
-        let error = |error| call_error(error, max);
         let limit = duration_max(question, pace);
-        let mut response = self.send((&url, body), limit).map_err(error)?;
+        let sent = self.send((&url, body), limit);
+        let mut response = sent.map_err(|error| CallError::of(error, max))?;
         let status = response.status().as_u16();
-        // One more than may come, or an answer of exactly the limit would count as too long.
-        let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
-        let reader = response.body_mut().with_config().limit(limit);
-        let body = reader.read_to_string().map_err(error)?;
+        let body = self.reading.read(response.body_mut().as_reader(), max)?;
         Ok(Reply { status, body })
     }
 
@@ -225,18 +227,21 @@ impl PeerClient for HttpClient {
     }
 }
 
-fn call_error(error: ureq::Error, max: usize) -> CallError {
-    match error {
-        ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
-            CallError::Unreachable("no connection in time".to_owned())
+impl CallError {
+    /// Why a call has failed whose answer may have `max` bytes.
+    pub(super) fn of(error: ureq::Error, max: usize) -> Self {
+        match error {
+            ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
+                Self::Unreachable("no connection in time".to_owned())
+            }
+            ureq::Error::Timeout(_) => Self::TimedOut,
+            ureq::Error::BodyExceedsLimit(_) => Self::TooLong(max),
+            ureq::Error::Io(error) => Self::Unreachable(reason(&error)),
+            ureq::Error::HostNotFound => Self::Unreachable("unknown name".to_owned()),
+            ureq::Error::ConnectionFailed => Self::Unreachable("no connection".to_owned()),
+            // Whatever else there is, and the enum grows, means that what came is no answer.
+            _ => Self::Unreadable,
         }
-        ureq::Error::Timeout(_) => CallError::TimedOut,
-        ureq::Error::BodyExceedsLimit(_) => CallError::TooLong(max),
-        ureq::Error::Io(error) => CallError::Unreachable(reason(&error)),
-        ureq::Error::HostNotFound => CallError::Unreachable("unknown name".to_owned()),
-        ureq::Error::ConnectionFailed => CallError::Unreachable("no connection".to_owned()),
-        // Whatever else there is, and the enum grows, means that what came is no answer.
-        _ => CallError::Unreadable,
     }
 }
 

@@ -10,6 +10,7 @@
 //! | [`job`] | all that is done, in halves: what is due, what is to be asked, what the answer means |
 //! | [`driver`] | does what is due, in a fixed number of threads |
 //! | [`client`] | the calls, over HTTP or over whatever stands in for it |
+//! | [`reading`] | bodies of answers, within a bound for all |
 //! | [`answer`] | reads answers |
 //! | [`peer`], [`table`] | what is known, and what is due: no clock, no network, no threads |
 //! | [`exchange`] | handshakes |
@@ -66,6 +67,7 @@ mod live;
 pub mod outbound;
 mod peer;
 pub mod place;
+mod reading;
 mod relay;
 mod spoken;
 mod sync;
