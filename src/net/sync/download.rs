@@ -15,7 +15,7 @@ use std::time::Duration;
 pub const BATCH_MAX: usize = 16;
 
 /// Bodies beyond the first one missing that are asked for at most: what arrives early is held.
-pub const AHEAD_MAX: usize = 64;
+pub const AHEAD_MAX: usize = 128;
 
 /// Canonical bytes of bodies that are held at most while those before them are missing; beyond it
 /// only the first one missing is asked for.
@@ -23,6 +23,10 @@ pub const HELD_BYTES_MAX: usize = 16 << 20;
 
 /// How long the first body missing is waited for before another peer is asked as well.
 pub const STALL: Duration = Duration::from_secs(2);
+
+/// How long it is waited for when nothing else may be asked for, while a peer that gives has nothing
+/// to do: then that one is asked, so that whoever dawdles holds up the others only as long.
+pub const HURRY: Duration = Duration::from_millis(500);
 
 /// Calls under way to one peer at most, once it has shown that it gives: so that its next answer is
 /// on the way while this one is judged.
@@ -100,15 +104,17 @@ impl Download {
         matches!(self.slots.get(self.next), Some(Slot::Here { .. }))
     }
 
-    /// How long there is nothing to decide unless an answer comes: until the first body missing has
-    /// stalled, or a peer has rested.
+    /// How long there is nothing to decide unless an answer comes: until the first body missing is
+    /// waited for no longer, or a peer has rested.
     pub fn wakes_in(&self, now: Duration) -> Duration {
-        let stalled = match self.slots.get(self.next) {
-            Some(Slot::Asked { since, .. }) => Some(*since + STALL),
+        let late = match self.slots.get(self.next) {
+            Some(Slot::Asked { since, .. }) => Some(*since),
             _ => None,
         };
+        let hurried = late.filter(|_| !self.useful.is_empty()).map(|since| since + HURRY);
         let rested = self.resting.values().map(|(_, until)| *until);
-        let next = rested.chain(stalled).filter(|moment| *moment > now).min();
+        let stalled = late.map(|since| since + STALL);
+        let next = rested.chain(stalled).chain(hurried).filter(|moment| *moment > now).min();
         next.map_or(STALL, |moment| moment - now)
     }
 
@@ -131,8 +137,15 @@ impl Download {
     pub fn assign(&mut self, sources: &[PeerId], now: Duration) -> Option<Order> {
         let free = |peer: &&PeerId| self.is_free(peer, now);
         let quick = sources.iter().find(|peer| free(peer) && !self.slow.contains(peer));
-        let peer = quick.or_else(|| sources.iter().find(free))?.clone();
-        let run = self.wanted_run();
+        let mut peer = quick.or_else(|| sources.iter().find(free))?.clone();
+        let mut run = self.wanted_run();
+        if run.is_empty() {
+            let (call, slow) = self.awaited(now, HURRY)?;
+            let gives = |peer: &&PeerId| self.useful.contains(peer) && **peer != slow;
+            peer = sources.iter().filter(gives).find(free)?.clone();
+            self.give_up(call);
+            run = self.wanted_run();
+        }
         if run.is_empty() {
             return None;
         }
@@ -214,12 +227,22 @@ impl Download {
 
     /// Gives up on a call that should have brought the first body missing; it may still end well.
     pub fn pass_over_stalled(&mut self, now: Duration) {
-        let Some(Slot::Asked { call, since }) = self.slots.get(self.next) else { return };
-        let (call, stalled) = (*call, now.saturating_sub(*since) >= STALL);
-        if stalled {
-            self.slow.extend(self.calls.get(&call).cloned());
-            self.want_again(call);
+        if let Some((call, _)) = self.awaited(now, STALL) {
+            self.give_up(call);
         }
+    }
+
+    /// The call that has been to bring the first body missing for so long, and to whom it was made.
+    fn awaited(&self, now: Duration, at_least: Duration) -> Option<(u64, PeerId)> {
+        let Some(Slot::Asked { call, since }) = self.slots.get(self.next) else { return None };
+        let is_late = now.saturating_sub(*since) >= at_least;
+        let peer = self.calls.get(call).filter(|_| is_late)?;
+        Some((*call, peer.clone()))
+    }
+
+    fn give_up(&mut self, call: u64) {
+        self.slow.extend(self.calls.get(&call).cloned());
+        self.want_again(call);
     }
 
     /// The bodies that are here without a gap, with who gave them; they count as done.

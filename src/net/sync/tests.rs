@@ -1,7 +1,7 @@
 //! The machine played through by hand: one thread, no network, and time as a value.
 
 use super::bodies::End;
-use super::download::STALL;
+use super::download::{AHEAD_MAX, HURRY, STALL};
 use super::*;
 use crate::chain::Bodies;
 use crate::chain::accept::Accepted;
@@ -163,7 +163,7 @@ fn only_one_hands_blocks_over_while_the_others_go_on() {
     assert_eq!(ready.len(), 16);
     bench.give_all(&asked[1]);
     assert!(bench.sync.take_ready().is_empty(), "another hands over");
-    assert_eq!(bench.asked().len(), 1, "and meanwhile more is asked, up to the window's end");
+    assert_eq!(bench.asked().len(), 2, "and meanwhile more is asked");
     for (block, _) in &ready {
         bench.ours.accept(block).unwrap();
     }
@@ -191,6 +191,28 @@ fn what_stalls_is_asked_elsewhere_and_what_hangs_holds_its_own_calls_alone() {
     // What comes too late is neither an error nor taken.
     bench.give_all(&first[0]);
     assert_eq!((bench.sync.fetching, bench.hand_over()), (0, 0));
+}
+
+#[test]
+fn who_dawdles_holds_up_those_who_give_for_a_moment_only() {
+    let mut bench = Bench::new(300, 1..3);
+    let first = bench.asked();
+    let [dawdles, gives] = [&first[0], &first[1]];
+    let mut open = vec![gives.clone()];
+    let mut given = 0;
+    while let Some(asked) = open.pop() {
+        assert_eq!(asked.1.peer, gives.1.peer);
+        given += asked.1.hashes.len();
+        bench.give_all(&asked);
+        open.extend(bench.asked());
+    }
+    assert_eq!(given, AHEAD_MAX - dawdles.1.hashes.len(), "all that may be asked for");
+    assert_eq!(bench.next().unwrap_err(), HURRY);
+    bench.now += HURRY;
+    let again = bench.asked();
+    assert_eq!((&again[0].1.peer, &again[0].1.hashes), (&gives.1.peer, &dawdles.1.hashes));
+    bench.give_all(&again[0]);
+    assert_eq!(bench.hand_over(), AHEAD_MAX);
 }
 
 #[test]
