@@ -43,8 +43,8 @@ const BULK_MAX: Duration = Duration::from_secs(20);
 /// Bytes of an answer that carries a handshake or an outcome at most.
 const SMALL_BYTES_MAX: usize = 16 << 10;
 
-/// Bytes of an answer of blocks at most: answers are cut near 4 MiB, after a block that is whole.
-const BLOCKS_BYTES_MAX: usize = (4 << 20) + BLOCK_JSON_MAX;
+/// Bytes of an answer of blocks at most: answers are cut near 2 MiB, after a block that is whole.
+const BLOCKS_BYTES_MAX: usize = (2 << 20) + BLOCK_JSON_MAX;
 
 /// Bytes of an answer of ids at most: each in quotes, with a comma.
 const POOL_IDS_BYTES_MAX: usize = POOL_IDS_MAX * 67 + SMALL_BYTES_MAX;

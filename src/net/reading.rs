@@ -12,7 +12,7 @@ const SHORT: usize = 64 << 10;
 
 /// Bytes of all bodies under way beyond that: a few batches of blocks, or one answer of the longest.
 /// Whoever needs more is put off.
-pub const LONG_MAX: usize = 8 << 20;
+pub const LONG_MAX: usize = 6 << 20;
 
 /// Bytes that a long body has room for from the start; those that are never written cost nothing.
 /// Memory of this size goes back to the system as soon as it is free. What is smaller glibc keeps for

@@ -22,7 +22,7 @@ pub const BLOCKS_ASKED_MAX: usize = 16;
 
 /// Bytes of one answer of blocks: when the next would make it longer it ends there, after one block
 /// at least, and whoever asked comes again for the rest.
-pub const BLOCKS_BYTES_MAX: u64 = 4 << 20;
+pub const BLOCKS_BYTES_MAX: u64 = 2 << 20;
 
 /// An answer that is read while it is sent, in constant memory.
 pub type Stream = Box<dyn Read + Send>;
