@@ -235,7 +235,10 @@ impl Network {
                 drop(table);
                 lock(&self.wanted).forget(&PeerId::Link(id));
             }
-            Way::Out(address) => table.link_closed(address, line.stage == Stage::Greeted, now),
+            Way::Out(address) if line.stage == Stage::Greeted => {
+                table.link_closed(address, now.saturating_sub(line.since), now);
+            }
+            Way::Out(address) => table.link_failed(address, now),
         }
         self.signal.tell();
     }

@@ -25,6 +25,9 @@ const ALIASES_MAX: usize = 4;
 /// them before it counts as a peer. Honest ones are busy or out of reach now and then.
 const CLAIM_TRIES_MAX: u32 = 3;
 
+/// How long a peer, or a live connection to it, has to last before what went wrong earlier is forgotten.
+const STEADY: Duration = Duration::from_secs(60);
+
 /// A block that is news, with what is said of it, made once for all peers.
 #[derive(Debug)]
 pub struct BlockNews {
@@ -167,6 +170,11 @@ pub enum Pull {
     Buckets(Vec<u8>),
 }
 
+/// How often in a row something lasted too short a time, after it lasted so long once more.
+fn flaps(before: u32, lasted: Duration) -> u32 {
+    if lasted < STEADY { before.saturating_add(1) } else { 0 }
+}
+
 /// What is known of one peer.
 #[derive(Debug)]
 pub struct Peer {
@@ -204,6 +212,8 @@ pub struct Peer {
     pub failures: u32,
     /// Since when it has not answered.
     pub failing_since: Option<Duration>,
+    /// How often in a row it came back for less than [`STEADY`].
+    pub flaps: u32,
     /// When the next handshake is due.
     pub due: Duration,
     /// When it was last called for a handshake, whatever came of it.
@@ -228,6 +238,8 @@ pub struct Peer {
     pub says_linked: bool,
     /// How often in a row a live connection to it did not open.
     pub link_failures: u32,
+    /// How often in a row one lasted for less than [`STEADY`].
+    pub link_flaps: u32,
     /// Before this none is opened.
     pub link_not_before: Duration,
 }
@@ -253,6 +265,7 @@ impl Peer {
             clock_offset: None,
             failures: 0,
             failing_since: None,
+            flaps: 0,
             due: Duration::ZERO,
             tried: None,
             ended: 0,
@@ -265,6 +278,7 @@ impl Peer {
             outbox: Outbox::default(),
             says_linked: false,
             link_failures: 0,
+            link_flaps: 0,
             link_not_before: Duration::ZERO,
         }
     }
@@ -279,6 +293,21 @@ impl Peer {
     /// Whether the last exchange went well.
     pub fn is_connected(&self) -> bool {
         self.state == PeerState::Connected
+    }
+
+    /// It answers no more.
+    pub fn part(&mut self, now: Duration) {
+        if self.is_connected() {
+            let lasted = self.connected_since.map_or(Duration::ZERO, |since| now - since);
+            self.flaps = flaps(self.flaps, lasted);
+        }
+        self.connected_since = None;
+    }
+
+    /// A live connection to it has ended that was open for so long.
+    pub fn link_lasted(&mut self, lasted: Duration) {
+        self.link_failures = 1;
+        self.link_flaps = flaps(self.link_flaps, lasted);
     }
 
     /// Whether it is called at its address, and no person named that.

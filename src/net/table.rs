@@ -58,6 +58,7 @@ const CANDIDATES_OF_ONE_MAX: usize = 8;
 
 /// The longest pause while a peer is missed that has answered in this run: however long a line was
 /// broken, it is found soon after. Such calls take turns with all others that may not be answered.
+/// With one that comes and goes it grows to the time between two exchanges.
 const BACKOFF_MISSED_MAX: Duration = Duration::from_secs(4);
 
 /// How long a learned peer is missed before it gives way to others.
@@ -269,19 +270,22 @@ impl Table {
 
     /// A peer did not answer.
     pub fn fail(&mut self, id: &PeerId, reason: String, now: Duration) {
-        let spread = self.spread(Duration::from_secs(1));
+        let (spread, usual) = (self.spread(Duration::from_secs(1)), self.exchange_every);
         let Some(peer) = self.find_mut(id) else { return };
         if peer.state == PeerState::Refused && peer.due > now {
             return;
         }
+        peer.part(now);
         (peer.state, peer.reason) = (PeerState::Unreachable, reason);
         peer.failures = peer.failures.saturating_add(1);
         peer.failing_since.get_or_insert(now);
         peer.outbox.drop_blocks();
         let missed = peer.answered > 0 && !peer.is_doubted();
-        let most = if missed { BACKOFF_MISSED_MAX } else { BACKOFF_MAX };
-        peer.connected_since = None;
-        peer.due = now + backoff(peer.failures).min(most).mul_f64(spread.as_secs_f64());
+        // One that comes and goes is called no more often than one that stays.
+        let most_missed = BACKOFF_MISSED_MAX.max(backoff(peer.flaps).min(usual));
+        let most = if missed { most_missed } else { BACKOFF_MAX };
+        let pause = backoff(peer.failures.saturating_add(peer.flaps)).min(most);
+        peer.due = now + pause.mul_f64(spread.as_secs_f64());
     }
 
     /// A peer has lied or is not one of ours. One that a person added stays in the list and is
@@ -370,7 +374,9 @@ fn meet(peer: &mut Peer, theirs: &Handshake, times: Times) {
 fn welcome(peer: &mut Peer) {
     if !peer.is_connected() {
         peer.pull = Pull::Summary;
-        (peer.link_failures, peer.link_not_before) = (0, Duration::ZERO);
+        if peer.flaps == 0 && peer.link_flaps == 0 {
+            (peer.link_failures, peer.link_not_before) = (0, Duration::ZERO);
+        }
     }
     (peer.state, peer.reason) = (PeerState::Connected, String::new());
     (peer.failures, peer.failing_since) = (0, None);

@@ -37,15 +37,24 @@ impl Table {
         }
     }
 
-    /// Our live connection to a peer is closed, or did not open: the next try waits.
-    pub fn link_closed(&mut self, address: &PeerAddress, was_open: bool, now: Duration) {
+    /// Our live connection to a peer did not open: the next try waits.
+    pub fn link_failed(&mut self, address: &PeerAddress, now: Duration) {
         if let Some(peer) = self.find_mut(&address.clone().into()) {
-            peer.link_failures = if was_open { 1 } else { peer.link_failures.saturating_add(1) };
+            peer.link_failures = peer.link_failures.saturating_add(1);
             peer.link_not_before = now + backoff(peer.link_failures);
-            if was_open {
-                peer.pull = Pull::Summary;
-                ask_soon(peer, now);
-            }
+        }
+    }
+
+    /// Our live connection to a peer is closed, which was open for so long. The next is opened soon; if
+    /// they end again and again, as often as tips are exchanged.
+    pub fn link_closed(&mut self, address: &PeerAddress, lasted: Duration, now: Duration) {
+        let usual = self.exchange_every;
+        if let Some(peer) = self.find_mut(&address.clone().into()) {
+            peer.link_lasted(lasted);
+            let pause = backoff(peer.link_failures.saturating_add(peer.link_flaps));
+            peer.link_not_before = now + pause.min(usual);
+            peer.pull = Pull::Summary;
+            ask_soon(peer, now);
         }
     }
 

@@ -7,7 +7,7 @@ use crate::node::ports::PeerState;
 use crate::primitives::{
     BlockHash, Height, LinkId, PeerAddress, PeerId, Txid, U256, UnixTime, Work,
 };
-use crate::wire::{Handshake, PEER_VERSION, PeerRecord};
+use crate::wire::{Handshake, PEER_VERSION, PeerRecord, Reach};
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_secs(10);
@@ -141,6 +141,39 @@ fn pauses_double_up_to_ten_minutes_and_end_with_an_answer() {
         (0..5).for_each(|_| table.fail(&id(1), "no".to_owned(), now));
         assert!(table.peers().next().unwrap().due - now <= seconds(5));
     }
+}
+
+#[test]
+fn who_comes_and_goes_is_called_no_more_often_than_who_stays() {
+    let mut table = connected(1..2);
+    let peer = |table: &Table| {
+        let peer = table.peers().next().unwrap();
+        (peer.due, peer.link_not_before)
+    };
+    let (mut now, mut pauses, mut link_pauses) = (seconds(5), Vec::new(), Vec::new());
+    for _ in 0..8 {
+        table.link_opened(&at(1));
+        table.link_closed(&at(1), seconds(5), now);
+        table.fail(&id(1), "gone".to_owned(), now);
+        let (due, link_due) = peer(&table);
+        pauses.push(due - now);
+        link_pauses.push(link_due - now);
+        table.introduce(&id(1), &handshake(1), times(due));
+        assert_eq!(peer(&table).1, link_due, "it has answered, and is not steady for that");
+        now = due + seconds(5);
+    }
+    let first = (pauses[0], link_pauses[0]);
+    assert!(first.0 <= seconds(3) && first.1 <= seconds(2), "{first:?}");
+    let last = (pauses[7], link_pauses[7]);
+    assert!(last.0 >= EVERY.mul_f64(0.8) && last.0 <= EVERY.mul_f64(1.2), "{pauses:?}");
+    assert_eq!(last.1, EVERY, "{link_pauses:?}");
+    // It stays for a minute: all that is forgotten.
+    table.introduce(&id(1), &handshake(1), times(now));
+    now += seconds(61);
+    table.link_closed(&at(1), seconds(60), now);
+    table.fail(&id(1), "gone".to_owned(), now);
+    let (due, link_due) = peer(&table);
+    assert!(due - now <= seconds(2) && link_due - now <= seconds(1));
 }
 
 #[test]
@@ -282,6 +315,27 @@ fn a_restart_keeps_anchors_pauses_and_refusals() {
             }
         }
         assert_eq!(strangers == 1, heard, "{now}");
+    }
+}
+
+#[test]
+fn a_sender_is_a_peer_whose_words_fit_the_address_that_it_calls_from() {
+    let mut table = Table::new(1, EVERY);
+    for peer in ["localhost:5001", "127.0.0.1:5002", "10.0.0.1:5003"] {
+        table.add_manual(&peer.parse().unwrap());
+    }
+    let named = |node: &str| Reach::Node(node.parse().unwrap());
+    for (reach, expected) in [
+        (Reach::Port(5001), Some("localhost:5001")),
+        (Reach::Port(5002), Some("127.0.0.1:5002")),
+        (named("127.0.0.1:5002"), Some("127.0.0.1:5002")),
+        // A stranger, and one who speaks in another's name.
+        (Reach::Port(5009), None),
+        (named("10.0.0.1:5003"), None),
+        (Reach::Port(5003), None),
+    ] {
+        let sender = table.sender(&reach, [127, 0, 0, 1].into()).map(|peer| peer.to_string());
+        assert_eq!(sender.as_deref(), expected, "{reach:?}");
     }
 }
 
