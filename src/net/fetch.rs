@@ -27,7 +27,8 @@ enum Voice<'p> {
     /// This peer: it was called, or its live connection says it.
     Own(&'p PeerId),
     /// Someone who says to be this peer and calls from its address, as everybody can who shares that.
-    /// What is wrong with its words is nobody's fault.
+    /// What is wrong with its words is nobody's fault, and nothing is kept from the peer for them: it is
+    /// asked for what it is said to have.
     Named(&'p PeerId),
 }
 
@@ -52,6 +53,9 @@ impl Network {
 
     fn hear_from(&self, voice: &Voice<'_>, news: Announcement) {
         let Some(node) = self.node() else { return };
+        if let Voice::Own(peer) = voice {
+            self.table().has_transfers(peer, &news.transactions);
+        }
         self.hear_of_transfers(&node, voice.peer(), &news.transactions);
         for block in news.blocks {
             self.hear_of_block(&node, voice, block);
@@ -61,7 +65,6 @@ impl Network {
 
     fn hear_of_transfers(&self, node: &NodeHandle, from: &PeerId, ids: &[Txid]) {
         let (view, now) = (node.view(), node.now().monotonic);
-        self.table().has_transfers(from, ids);
         let lacked = ids.iter().filter(|id| view.chain.pool().get(id).is_none()).copied();
         let dropped = lock(&self.wanted).announce(from, lacked, now);
         if dropped > 0 {
@@ -72,7 +75,9 @@ impl Network {
     fn hear_of_block(&self, node: &NodeHandle, voice: &Voice<'_>, block: AnnouncedBlock) {
         let (header, from) = (*block.header(), voice.peer());
         let Some(known) = self.judge_announced(node, voice, &block) else { return };
-        self.table().has_block(from, claim_of(&known));
+        if let Voice::Own(from) = voice {
+            self.table().has_block(from, claim_of(&known));
+        }
         let view = node.view();
         let is_kept = view.chain.body_of(&known.hash).is_some();
         if is_kept || known.total_work <= view.chain.tip().total_work {
@@ -85,7 +90,7 @@ impl Network {
             && missing.iter().all(|node| incoming.announced(node.hash, from, now));
         drop(incoming);
         if !is_on_its_way {
-            self.request_sync();
+            self.claimed_by(voice, claim_of(&known));
         } else if let AnnouncedBlock::Compact { block, .. } = block {
             self.rebuild(node, voice, (header.hash(), block));
         }
@@ -126,7 +131,7 @@ impl Network {
         }
     }
 
-    /// A block above an unknown one is what its peer says; of whom only the name is known it is asked.
+    /// A block that is left to the sync is what its peer says; of whom only the name is known it is asked.
     fn claimed_by(&self, voice: &Voice<'_>, claim: Claim) {
         let Some(node) = self.node() else { return };
         if claim.work <= node.view().chain.tip().total_work {
@@ -162,8 +167,21 @@ impl Network {
     }
 
     fn take_block(&self, node: &NodeHandle, voice: &Voice<'_>, block: Block) {
-        lock(&self.incoming).done(&block.hash());
-        if let Err(error) = node.submit_block(block, Origin::Peer(voice.peer().clone())) {
+        let (hash, peer) = (block.hash(), voice.peer());
+        let origin = match voice {
+            Voice::Own(peer) => Origin::Peer((*peer).clone()),
+            Voice::Named(_) => Origin::Anyone,
+        };
+        let taken = node.submit_block(block, origin);
+        let mut incoming = lock(&self.incoming);
+        match &taken {
+            Err(NodeError::Busy) => incoming.put_back(&hash, peer, node.now().monotonic),
+            // Another body may fit this header.
+            Err(NodeError::Block(error)) if !error.is_final() => {}
+            Ok(_) | Err(_) => incoming.done(&hash),
+        }
+        drop(incoming);
+        if let Err(error) = taken {
             self.blame_for(voice, &error);
         }
     }
@@ -259,6 +277,7 @@ impl Network {
         let (gave, transfers): (Vec<_>, Vec<_>) =
             asked.map(|transfer| (transfer.id(), transfer)).unzip();
         lock(&self.wanted).answered(&target.id, &gave, node.now().monotonic);
+        self.table().has_transfers(&target.id, &gave);
         for result in node.submit_transfers(transfers, &Origin::Peer(target.id.clone())) {
             if let Err(error) = result
                 && blame(&error) == Blame::Lie
@@ -288,6 +307,7 @@ impl Network {
         let Some(node) = self.node() else { return Outcome::Done };
         match answer::ids(answer) {
             Ok(ids) => {
+                self.table().has_transfers(&target.id, &ids);
                 self.hear_of_transfers(&node, &target.id, &ids);
                 Outcome::Done
             }

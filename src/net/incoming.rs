@@ -77,6 +77,8 @@ struct Arriving {
     /// Calls under way, and when the last began.
     calls: usize,
     since: Duration,
+    /// Before this nobody is asked.
+    not_before: Duration,
     /// When it was first announced, and whether the sync looks for it since.
     heard_at: Duration,
     is_late: bool,
@@ -155,6 +157,18 @@ impl Incoming {
         }
     }
 
+    /// A block is here, and the owner has no time for it: a little later whoever gave it is asked again,
+    /// or one of the others who have announced it.
+    pub fn put_back(&mut self, hash: &BlockHash, peer: &PeerId, now: Duration) {
+        if let Some(arriving) = self.0.get_mut(hash) {
+            arriving.not_before = now + STALL;
+            arriving.asked.remove(peer);
+            if arriving.heard.contains(peer) && !arriving.announcers.contains(peer) {
+                arriving.announcers.push_front(peer.clone());
+            }
+        }
+    }
+
     /// A block is here, or not wanted any more.
     pub fn done(&mut self, hash: &BlockHash) {
         self.0.remove(hash);
@@ -163,7 +177,7 @@ impl Incoming {
     /// How long there is nothing to ask unless an answer comes; `None` if that will not change.
     pub fn due_in(&self, now: Duration) -> Option<Duration> {
         let waiting = self.0.values().filter(|arriving| !arriving.announcers.is_empty());
-        let stalls = waiting.map(|arriving| arriving.since + STALL);
+        let stalls = waiting.map(|arriving| arriving.not_before.max(arriving.since + STALL));
         let early = self.0.values().filter(|arriving| !arriving.is_late);
         let due = stalls.chain(early.map(|arriving| arriving.heard_at + LATE));
         due.filter(|due| *due > now).min().map(|due| due - now)
@@ -197,6 +211,9 @@ impl Arriving {
     }
 
     fn pop(&mut self, now: Duration, is_free: &impl Fn(&PeerId) -> bool) -> Option<(PeerId, Form)> {
+        if now < self.not_before {
+            return None;
+        }
         if let Some(place) = self.next.iter().position(|(peer, _)| is_free(peer)) {
             return self.next.remove(place);
         }
@@ -283,6 +300,22 @@ mod tests {
         let (peer, ..) = incoming.next(NOW + STALL, |_| true).unwrap();
         assert_eq!(peer, at(2));
         assert!(incoming.next(NOW + 2 * STALL, |_| true).is_none());
+    }
+
+    #[test]
+    fn what_the_owner_has_no_time_for_is_asked_again_a_little_later() {
+        let mut incoming = Incoming::default();
+        (1..=2).for_each(|port| assert!(incoming.announced(hash(1), &at(port), NOW)));
+        incoming.next(NOW, |_| true).unwrap();
+        incoming.put_back(&hash(1), &at(1), NOW);
+        assert!(!incoming.ended(&hash(1)), "it can still be had");
+        assert!(incoming.next(NOW, |_| true).is_none(), "a little later");
+        assert_eq!(incoming.due_in(NOW), Some(STALL));
+        for port in [1, 2] {
+            let (peer, _, form) = incoming.next(NOW + STALL, |_| true).unwrap();
+            assert_eq!((peer, form), (at(port), Form::Compact));
+            assert!(!incoming.ended(&hash(1)) || port == 2);
+        }
     }
 
     #[test]
