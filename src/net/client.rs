@@ -12,7 +12,7 @@ use crate::primitives::peer_address::Host;
 use crate::primitives::{AddressPrefix, PeerAddress};
 use crate::wire::{
     BLOCK_JSON_MAX, COMPACT_JSON_MAX, HEADERS_JSON_MAX, HttpForm, POOL_IDS_MAX, Question,
-    TRANSFER_JSON_MAX, TRANSFERS_MAX,
+    TRANSFER_JSON_MAX,
 };
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, ToSocketAddrs};
@@ -37,7 +37,7 @@ const QUICK_HEADERS_MAX: Duration = Duration::from_secs(1);
 /// How long headers may take: some 300 KB at 30 KB a second. Whoever drips holds up the sync.
 const HEADERS_MAX: Duration = Duration::from_secs(10);
 
-/// How long blocks or open transactions may take: 4 MiB at 200 KB a second.
+/// How long blocks or transfers may take: 4 MiB at 200 KB a second.
 const BULK_MAX: Duration = Duration::from_secs(20);
 
 /// Bytes of an answer that carries a handshake or an outcome at most.
@@ -48,9 +48,6 @@ const BLOCKS_BYTES_MAX: usize = (2 << 20) + BLOCK_JSON_MAX;
 
 /// Bytes of an answer of ids at most: each in quotes, with a comma.
 const POOL_IDS_BYTES_MAX: usize = POOL_IDS_MAX * 67 + SMALL_BYTES_MAX;
-
-/// Bytes of an answer of open transactions at most.
-const POOL_BYTES_MAX: usize = TRANSFERS_MAX * (TRANSFER_JSON_MAX + 1);
 
 /// Bytes of the longest head of an answer.
 const HEAD_BYTES_MAX: usize = 8 << 10;
@@ -132,8 +129,10 @@ pub const fn duration_max(question: &Question, pace: Pace) -> Duration {
         (Question::Headers { .. } | Question::PoolIds { .. } | Question::Compact { .. }, _) => {
             HEADERS_MAX
         }
-        (Question::Blocks { .. } | Question::Pool, _)
-        | (Question::Transfers { .. } | Question::BlockTransfers { .. }, _) => BULK_MAX,
+        (
+            Question::Blocks { .. } | Question::Transfers { .. } | Question::BlockTransfers { .. },
+            _,
+        ) => BULK_MAX,
     }
 }
 
@@ -150,7 +149,6 @@ pub const fn bytes_max(question: &Question) -> usize {
         Question::Transfers { ids } => ids.len() * (TRANSFER_JSON_MAX + 1) + SMALL_BYTES_MAX,
         Question::BlockTransfers { .. } => BLOCK_JSON_MAX,
         Question::PoolIds { .. } => POOL_IDS_BYTES_MAX,
-        Question::Pool => POOL_BYTES_MAX,
     }
 }
 

@@ -140,12 +140,12 @@ impl PeerControl for Network {
         self.let_in(stream, client);
     }
 
-    fn is_ahead(&self, from: Option<PeerAddress>) {
+    fn is_ahead(&self, from: Option<&Reach>, client: IpAddr) {
         let Some(node) = self.node() else { return };
         let now = node.now().monotonic;
         let mut table = self.table();
         // Someone who is no peer will shake hands by itself, and then be called back.
-        match from.map(PeerId::from).filter(|peer| table.find(peer).is_some()) {
+        match from.and_then(|reach| table.sender(reach, client.to_canonical())) {
             Some(peer) => table.ask_soon(&peer, now),
             None => table.ask_all_soon(now),
         }

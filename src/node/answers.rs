@@ -107,7 +107,7 @@ impl From<StoreError> for AnswerError {
 }
 
 /// Answers a question about the chain or the pool in one message of a live connection; `None` if it is
-/// for the peer network, or asked over HTTP only. `salt` is that of compact blocks that are made
+/// for the peer network. `salt` is that of compact blocks that are made
 /// here.
 ///
 /// # Errors
@@ -129,9 +129,7 @@ pub fn answer(
         }
         Question::PoolSummary => Ok(Answer::Text(pool_summary(node))),
         Question::PoolIds { buckets } => Ok(Answer::Text(pool_ids(node, buckets))),
-        Question::Handshake(_) | Question::Addresses | Question::Announce(_) | Question::Pool => {
-            return None;
-        }
+        Question::Handshake(_) | Question::Addresses | Question::Announce(_) => return None,
     })
 }
 

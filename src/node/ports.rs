@@ -3,7 +3,7 @@
 
 use crate::primitives::text::ShortText;
 use crate::primitives::{BlockHash, Height, PeerAddress, UnixTime, Work};
-use crate::wire::{Announcement, Handshake};
+use crate::wire::{Announcement, Handshake, Reach};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -298,8 +298,9 @@ pub trait PeerControl: Send + Sync {
     /// others nothing is fetched, and they are called back when they shake hands.
     fn announced(&self, news: Announcement, client: IpAddr);
 
-    /// Tells that `from` has a block whose parent is unknown here; it is asked in the background.
-    fn is_ahead(&self, from: Option<PeerAddress>);
+    /// Tells that a node that calls from `client` has a block whose parent is unknown here. It is asked in
+    /// the background if it is the peer that is reached where it says; otherwise all are.
+    fn is_ahead(&self, from: Option<&Reach>, client: IpAddr);
 
     /// Asks every peer at once and takes over the best chain among them; waits for the end.
     fn resolve(&self) -> Resolved;

@@ -6,10 +6,7 @@ use crate::http::api::Api;
 use crate::http::errors::ApiError;
 use crate::http::message::Request;
 use crate::node::{NodeError, Origin};
-use crate::primitives::PeerAddress;
-use crate::primitives::peer_address::Host;
-use crate::wire::{Announcement, BlockAnnouncement, Done, Handshake, Reach, addresses_to_json};
-use std::net::IpAddr;
+use crate::wire::{Announcement, BlockAnnouncement, Done, Handshake, addresses_to_json};
 
 /// `POST /handshake`: answers a node that introduces itself.
 ///
@@ -49,20 +46,20 @@ pub fn broadcast_block(api: &Api, request: &Request) -> Answer {
     let text = body(request, "an object with `block`")?;
     let BlockAnnouncement { block, from } = BlockAnnouncement::from_json(text, api.prefix())?;
     let hash = block.hash();
-    let from = from.and_then(|reach| known_sender(api, request.client.ip(), &reach));
-    let origin = from.clone().map_or(Origin::Anyone, |from| Origin::Peer(from.into()));
-    let (status, message) = match api.node.submit_block(block, origin) {
+    let tell_of = || api.peers.is_ahead(from.as_ref(), request.client.ip());
+    // Nobody can show who sends: a block that came from a peer would not be passed on to it.
+    let (status, message) = match api.node.submit_block(block, Origin::Anyone) {
         Ok(Accepted::Best(_)) => (201, "Block added."),
         Ok(Accepted::Known) => (201, "The block is already known."),
         Ok(Accepted::Side { kept: true }) => {
             if is_behind(api) {
-                api.peers.is_ahead(from);
+                tell_of();
             }
             (201, "Block added to a side branch: the best chain stays as it is.")
         }
         Ok(Accepted::Side { kept: false }) => return Err(ApiError::OldBlock(hash)),
         Err(NodeError::Accept(AcceptError::UnknownParent(_))) => {
-            api.peers.is_ahead(from);
+            tell_of();
             (200, "The block is ahead of this node, which now fetches those before it.")
         }
         Err(error) => return Err(error.into()),
@@ -73,19 +70,4 @@ pub fn broadcast_block(api: &Api, request: &Request) -> Answer {
 /// Whether headers of a heavier chain are known whose blocks are not here.
 pub(super) fn is_behind(api: &Api) -> bool {
     !api.node.view().chain.missing_bodies(1).is_empty()
-}
-
-/// The peer that says it sends this, if it is one of ours and its words fit the address they come from: or
-/// anyone could keep a block from a peer by sending it in that peer's name.
-fn known_sender(api: &Api, client: IpAddr, reach: &Reach) -> Option<PeerAddress> {
-    let is_client = |node: &PeerAddress| match node.host() {
-        Host::Ip(ip) => *ip == client,
-        Host::Name(name) => **name == *"localhost" && client.is_loopback(),
-    };
-    let is_meant = |node: &PeerAddress| match reach {
-        Reach::Node(named) => node == named,
-        Reach::Port(port) => node.port() == *port,
-    };
-    let known = api.peers.list().into_iter().map(|peer| peer.node);
-    known.into_iter().find(|node| is_meant(node) && is_client(node))
 }

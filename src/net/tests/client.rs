@@ -31,10 +31,10 @@ fn any_status_is_an_answer_and_redirects_are_not_followed() {
             format!("HTTP/1.1 {status} x\r\nContent-Length: 2\r\nLocation: /other\r\n\r\n{{}}");
         let (address, serving) = server(head.into_bytes());
         let answer =
-            HttpClient::new(AddressPrefix::Dev).call(&address, &Question::Pool, Pace::Usual);
+            HttpClient::new(AddressPrefix::Dev).call(&address, &Question::PoolSummary, Pace::Usual);
         assert_eq!(answer, Ok(Reply { status, body: "{}".to_owned() }));
         let asked = serving.join().unwrap().to_lowercase();
-        assert!(asked.starts_with("get /transactions http/1.1\r\n"), "{asked}");
+        assert!(asked.starts_with("get /transactions/summary http/1.1\r\n"), "{asked}");
         assert!(!asked.contains("accept-encoding"), "{asked}");
     }
 }
@@ -61,7 +61,8 @@ fn an_endless_answer_is_cut_and_garbage_is_no_answer() {
     let answer = client.call(&address, &Question::PoolSummary, Pace::Usual);
     assert!(matches!(answer, Err(CallError::TooLong(_))), "{answer:?}");
     let (address, _) = server(b"SSH-2.0-x\r\n\r\n".to_vec());
-    let answer = HttpClient::new(AddressPrefix::Dev).call(&address, &Question::Pool, Pace::Usual);
+    let answer =
+        HttpClient::new(AddressPrefix::Dev).call(&address, &Question::PoolSummary, Pace::Usual);
     assert!(matches!(answer, Err(CallError::Unreadable)), "{answer:?}");
 }
 
@@ -78,7 +79,8 @@ fn a_silent_peer_is_given_up_in_time() {
     assert!(matches!(answer, Err(CallError::TimedOut)), "{answer:?}");
     assert!(start.elapsed() < std::time::Duration::from_secs(4));
     drop(listener);
-    let answer = HttpClient::new(AddressPrefix::Dev).call(&address, &Question::Pool, Pace::Usual);
+    let answer =
+        HttpClient::new(AddressPrefix::Dev).call(&address, &Question::PoolSummary, Pace::Usual);
     assert_eq!(answer.unwrap_err().to_string(), "connection refused");
 }
 

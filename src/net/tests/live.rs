@@ -258,7 +258,6 @@ fn questions_on_a_line_are_answered_as_over_http() {
         (Question::BlockTransfers { block: hash, indexes: vec![9] }, 404),
         (Question::PoolSummary, 200),
         (Question::Addresses, 200),
-        (Question::Pool, 404),
     ];
     for (question, expected) in questions {
         let (status, body) = ask(question.clone());

@@ -70,8 +70,6 @@ pub enum Question {
     Addresses,
     /// This is new here. Nothing is asked but whether it has arrived.
     Announce(Announcement),
-    /// The original's way to ask for all open transactions.
-    Pool,
 }
 
 #[derive(Deserialize)]
@@ -115,7 +113,6 @@ impl Question {
             }
             Self::Addresses => get("/addresses".to_owned()),
             Self::Announce(news) => post("/announce", news.to_json(prefix)),
-            Self::Pool => get("/transactions".to_owned()),
         }
     }
 
@@ -132,7 +129,6 @@ impl Question {
             Self::PoolIds { .. } => "pool-ids",
             Self::Addresses => "addresses",
             Self::Announce(_) => "announce",
-            Self::Pool => "pool",
         }
     }
 
@@ -193,7 +189,6 @@ impl Question {
             "announce" => {
                 Self::Announce(Announcement::read_on_link(fields.take("announcement")?, prefix)?)
             }
-            "pool" => Self::Pool,
             other => {
                 let expected = "the name of a question".to_owned();
                 return Err(WireError::Value { field: "what", expected, got: shown(other) });
@@ -229,7 +224,7 @@ impl Question {
                 });
             }
             Self::Announce(news) => news.write_on_link(fields.name("announcement"), prefix),
-            Self::PoolSummary | Self::Addresses | Self::Pool => {}
+            Self::PoolSummary | Self::Addresses => {}
         }
     }
 }

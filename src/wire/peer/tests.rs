@@ -105,7 +105,6 @@ fn any_question() -> impl Strategy<Value = Question> {
             .prop_map(|buckets| Question::PoolIds { buckets: ascending(buckets) }),
         Just(Question::Addresses),
         any_news(Just(None).boxed()).prop_map(Question::Announce),
-        Just(Question::Pool),
     ]
 }
 
@@ -242,16 +241,16 @@ fn what_is_wrong_with_a_question_is_named() {
         ("[]".to_owned(), "json-wrong-shape"),
         ("{}".to_owned(), "field-missing"),
         (r#"{"ask":1}"#.to_owned(), "field-missing"),
-        (r#"{"ask":1,"what":"pool"} "#.to_owned() + "1", "json-syntax"),
-        (r#"{"ask":-1,"what":"pool"}"#.to_owned(), "field-bad-number"),
-        (r#"{"ask":4294967296,"what":"pool"}"#.to_owned(), "field-bad-number"),
-        (r#"{"ask":"1","what":"pool"}"#.to_owned(), "field-wrong-type"),
+        (r#"{"ask":1,"what":"addresses"} "#.to_owned() + "1", "json-syntax"),
+        (r#"{"ask":-1,"what":"addresses"}"#.to_owned(), "field-bad-number"),
+        (r#"{"ask":4294967296,"what":"addresses"}"#.to_owned(), "field-bad-number"),
+        (r#"{"ask":"1","what":"addresses"}"#.to_owned(), "field-wrong-type"),
         (r#"{"ask":1,"what":"wallet"}"#.to_owned(), "field-bad-value"),
         (r#"{"ask":1,"what":7}"#.to_owned(), "field-wrong-type"),
-        (r#"{"ask":1,"what":"pool","what":"pool"}"#.to_owned(), "field-duplicate"),
-        (r#"{"ask":1,"what":"pool","ids":[]}"#.to_owned(), "field-unknown"),
-        (r#"{"ask":1,"what":"pool","tell":{}}"#.to_owned(), "field-unknown"),
-        (r#"{"ask":1,"answer":1,"what":"pool"}"#.to_owned(), "field-unknown"),
+        (r#"{"ask":1,"what":"addresses","what":"addresses"}"#.to_owned(), "field-duplicate"),
+        (r#"{"ask":1,"what":"addresses","ids":[]}"#.to_owned(), "field-unknown"),
+        (r#"{"ask":1,"what":"addresses","tell":{}}"#.to_owned(), "field-unknown"),
+        (r#"{"ask":1,"answer":1,"what":"addresses"}"#.to_owned(), "field-unknown"),
         (r#"{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1}"#.to_owned(), "list-too-long"),
         (r#"{"ask":1,"what":"headers"}"#.to_owned(), "field-missing"),
         (r#"{"ask":1,"what":"headers","locator":{}}"#.to_owned(), "field-wrong-type"),
@@ -412,7 +411,6 @@ fn a_question_has_one_http_form() {
         ),
         (Question::Addresses, "/addresses".to_owned(), ""),
         (Question::Announce(news), "/announce".to_owned(), r#"{"from":5}"#),
-        (Question::Pool, "/transactions".to_owned(), ""),
     ] {
         assert_eq!(form(question.clone()), (path, body.to_owned()), "{question:?}");
         if let Question::Transfers { .. } | Question::BlockTransfers { .. } = question {

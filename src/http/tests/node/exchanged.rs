@@ -151,7 +151,6 @@ fn a_question_has_one_answer_whichever_way_it_comes() {
         Question::Handshake(node.handshake()),
         Question::Addresses,
         Question::Announce(Announcement::default()),
-        Question::Pool,
     ] {
         assert!(answers::answer(node.handle(), &question, salt).is_none(), "{question:?}");
     }

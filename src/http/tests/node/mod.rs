@@ -23,7 +23,7 @@ use crate::primitives::{
 };
 use crate::runtime::Spawner;
 use crate::wallet::{UnsignedTransfer, Wallet, dev_accounts};
-use crate::wire::{Announcement, Handshake, PEER_VERSION};
+use crate::wire::{Announcement, Handshake, PEER_VERSION, Reach};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -88,7 +88,7 @@ struct ListedPeers {
     /// What was heard.
     announced: Mutex<Vec<Announcement>>,
     /// Who was said to be ahead.
-    ahead: Mutex<Vec<Option<PeerAddress>>>,
+    ahead: Mutex<Vec<(Option<Reach>, IpAddr)>>,
     replaces: AtomicBool,
 }
 
@@ -144,8 +144,8 @@ impl PeerControl for ListedPeers {
         self.announced.lock().unwrap().push(news);
     }
 
-    fn is_ahead(&self, from: Option<PeerAddress>) {
-        self.ahead.lock().unwrap().push(from);
+    fn is_ahead(&self, from: Option<&Reach>, client: IpAddr) {
+        self.ahead.lock().unwrap().push((from.cloned(), client));
     }
 
     fn resolve(&self) -> Resolved {
