@@ -2,7 +2,7 @@
 
 import { amountParts, amountText, unitsFromJson } from './amount.js';
 import { byId, describe, hashElement, setText } from './dom.js';
-import { bytesText, countText, hashRateText, plural, progressText, shortNumber, UNKNOWN } from './format.js';
+import { bytesText, countText, durationText, hashRateText, plural, progressText, shortNumber, UNKNOWN } from './format.js';
 import { store } from './store.js';
 
 const LINKS = {
@@ -48,6 +48,7 @@ function drawAbout() {
     ['Chain id', hashElement(status.chain_id, 'chain id')],
     ['Newest block', hashElement(status.tip, 'hash of the newest block')],
     ['State', status.synced ? 'Up to date' : progressText(status)],
+    ...(Number.isFinite(status.clock_behind) ? [['Clock', `${durationText(status.clock_behind)} behind: set it right`]] : []),
     ['Difficulty', shortNumber(status.difficulty)],
     ['Network hash rate', hashRateText(status.hash_rate)],
     ['Own hash rate', status.miner?.on ? hashRateText(status.miner.hash_rate) : 'Not mining'],

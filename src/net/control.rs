@@ -176,6 +176,7 @@ impl PeerControl for Network {
             seconds_left,
             synced: everyone_asked && sync.is_in_front(chain, &table),
             clock_offset: median(connected.filter_map(|peer| peer.clock_offset)),
+            clock_behind: table.clock_behind(times(&node)),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::job::Begun;
 use super::lines::READERS;
-use super::sync::FETCHERS;
+use super::sync::{FETCHERS, HEADER_CALLS_MAX};
 use super::table::CALLS_MAX;
 use super::{Network, lock};
 use crate::node::Event;
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// Calls that the table hands out, fetches of the sync, texts of live connections, and one thread that waits for the owner with
 /// what they have brought.
-const THREADS: usize = CALLS_MAX + FETCHERS + READERS + 1;
+const THREADS: usize = CALLS_MAX + FETCHERS + HEADER_CALLS_MAX + READERS + 1;
 
 /// Stack of a calling thread: the deepest it goes is reading JSON, which does not recurse.
 const STACK_BYTES: usize = 512 << 10;

@@ -111,7 +111,7 @@ impl Network {
             return Ok(Job(Kind::Peer(task, work)));
         }
         let served = sync.served();
-        let task = sync.next(&mut Scene { now, chain: &view.chain, table: &mut table });
+        let task = sync.next(&mut Scene::new(times(&node), &view.chain, &mut table));
         if sync.served() > served {
             // Someone may wait for it, and the table may have more to do.
             self.signal.tell();

@@ -57,6 +57,15 @@ pub struct Claim {
     pub work: Work,
 }
 
+/// A peer has shown headers that come too early for our clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Early {
+    /// When they may be taken, by our clock.
+    pub due: UnixTime,
+    /// When they are asked for again all the same: the peer may have others by then.
+    pub until: Duration,
+}
+
 /// What waits for one peer, blocks before transfers.
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -208,6 +217,8 @@ pub struct Peer {
     pub last_seen: Option<UnixTime>,
     /// Its clock less ours, in seconds.
     pub clock_offset: Option<i64>,
+    /// Its headers that come too early for our clock.
+    pub early: Option<Early>,
     /// How often in a row it has not answered.
     pub failures: u32,
     /// Since when it has not answered.
@@ -263,6 +274,7 @@ impl Peer {
             list_due: Duration::ZERO,
             last_seen: None,
             clock_offset: None,
+            early: None,
             failures: 0,
             failing_since: None,
             flaps: 0,

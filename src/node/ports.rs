@@ -252,6 +252,9 @@ pub struct SyncStatus {
     pub best_height: Height,
     /// Median offset of the peers' clocks in seconds; `None` with fewer than 4 peers.
     pub clock_offset: Option<i64>,
+    /// Seconds that our clock has to go on for blocks that peers have shown to be taken, if these are due
+    /// by the clocks there; `None` without such.
+    pub clock_behind: Option<u32>,
 }
 
 /// The peer network, as others use it.

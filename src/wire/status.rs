@@ -58,6 +58,9 @@ pub struct Status {
     pub last_reorganization: Option<LastReorganization>,
     /// Seconds that the peers' clocks are ahead of ours in the median; `null` with too few peers.
     pub clock_offset: Option<i64>,
+    /// Seconds that our clock is behind what blocks of peers need to be taken, which are due by the clocks
+    /// there; `null` if it is not.
+    pub clock_behind: Option<u32>,
 }
 
 /// A reorganization in numbers; `GET /reorganization/<address>` says more.
@@ -220,6 +223,7 @@ mod tests {
                 dropped: 1,
             }),
             clock_offset: Some(-1),
+            clock_behind: Some(9),
         };
         let zero = BlockHash::ZERO;
         let expected = format!(
@@ -230,7 +234,7 @@ mod tests {
                 r#""peers":2,"mempool":{{"count":1,"bytes":158}},"issued":0.00000001,"#,
                 r#""synced":true,"headers":8,"port":5000,"wallet_set_up":false,"#,
                 r#""blocks_per_second":2.5,"seconds_left":null,"last_reorganization":"#,
-                r#"{{"time":9,"fork":5,"replaced":2,"waiting":3,"dropped":1}},"clock_offset":-1}}"#
+                r#"{{"time":9,"fork":5,"replaced":2,"waiting":3,"dropped":1}},"clock_offset":-1,"clock_behind":9}}"#
             ),
             zero
         );

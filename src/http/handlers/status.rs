@@ -74,6 +74,7 @@ pub(crate) fn current(api: &Api) -> Status {
         seconds_left: sync.seconds_left,
         last_reorganization: view.reorganization.as_deref().map(in_numbers),
         clock_offset: sync.clock_offset,
+        clock_behind: sync.clock_behind,
     }
 }
 

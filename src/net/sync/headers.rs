@@ -1,14 +1,16 @@
 //! Headers first: from the peers that claim more work than we have, one after the other, until their
-//! branches are known or far enough ahead of the bodies. No clock, no network, no threads.
+//! branches are known or far enough ahead of the bodies. Beside one that is silent the next is asked,
+//! and whoever answers first serves. No clock, no network, no threads.
 
-use super::Scene;
 use super::presync::Presync;
+use super::{IDLE, Scene};
 use crate::chain::Chain;
 use crate::chain::headers::{HeaderNode, LOCATOR_MAX};
 use crate::net::peer::Claim;
 use crate::primitives::{BlockHash, PeerId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Headers beyond our tip from which on their bodies are fetched first: 20,000 take about 8 MB.
 const HEADERS_AHEAD_MAX: u32 = 20_000;
@@ -20,6 +22,41 @@ const HEADERS_OF_ONE_MAX: usize = 40_000;
 /// Peers that have come by themselves and are asked in one round at most: each may be silent, and
 /// come again as another.
 const GUESTS_MAX: usize = 2;
+
+/// Calls for headers under way at most: beside one that is silent a few others are asked.
+pub(in crate::net) const HEADER_CALLS_MAX: usize = 3;
+
+/// How long one peer is waited for before another is asked beside it.
+pub(super) const SILENCE: Duration = Duration::from_secs(2);
+
+/// Who is asked for headers just now, by this round or one before, and since when.
+#[derive(Debug, Default)]
+pub(super) struct Asking(BTreeMap<PeerId, Duration>);
+
+impl Asking {
+    /// Whether nobody is.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A call has ended.
+    pub(super) fn ended(&mut self, peer: &PeerId) {
+        self.0.remove(peer);
+    }
+
+    fn is_patient(&self, peer: &PeerId, now: Duration) -> bool {
+        self.0.get(peer).is_some_and(|since| now.saturating_sub(*since) < SILENCE)
+    }
+
+    /// How long nobody else is to be asked; `None` if one may be.
+    fn patience(&self, now: Duration) -> Option<Duration> {
+        if self.0.len() >= HEADER_CALLS_MAX {
+            return Some(IDLE);
+        }
+        let left = self.0.values().map(|since| (*since + SILENCE).saturating_sub(now));
+        left.filter(|left| !left.is_zero()).max()
+    }
+}
 
 /// What is asked of a peer: the headers that follow the highest of these on its best chain.
 #[derive(Clone, Debug)]
@@ -43,6 +80,8 @@ pub(in crate::net) enum HeadersGiven {
     Lie(String),
     /// They are not taken just now, and nobody is to blame.
     NotTaken,
+    /// For our clock they come so many seconds too early.
+    Early(u32),
     /// They were looked at and not kept: the walk goes on.
     Walked(Box<Presync>),
     /// The branch ends with less work than is worth keeping.
@@ -67,7 +106,10 @@ pub(super) struct Headers {
     asked: BTreeSet<PeerId>,
     /// Whether there were any new ones.
     progress: bool,
+    /// The walk that goes on.
     walk: Option<Walk>,
+    /// Those whose peers are being asked.
+    open: Vec<Walk>,
 }
 
 /// The headers of one peer's best chain, answer by answer.
@@ -80,22 +122,22 @@ struct Walk {
     given: usize,
     /// The walk along a branch that has to show first that it is worth keeping.
     presync: Option<Box<Presync>>,
-    /// Whether it is being asked.
-    asking: bool,
 }
 
 /// How a round goes on.
 pub(super) enum Next {
     /// This is to be asked.
     Ask(HeadersAsked),
-    /// An answer is waited for.
-    Wait,
-    /// It is over; whether there were new ones.
+    /// An answer is waited for, for so long.
+    Wait(Duration),
+    /// Nobody else is to be asked; whether there were new ones.
     Over(bool),
 }
 
 /// What an answer leads to.
 enum Step {
+    /// What was not kept goes on.
+    Walk,
     /// There may be more.
     More(Arc<HeaderNode>),
     /// The branch is known to its end.
@@ -106,53 +148,62 @@ enum Step {
 
 impl Headers {
     /// What is to be done.
-    pub(super) fn next(&mut self, scene: &mut Scene<'_>) -> Next {
+    pub(super) fn next(&mut self, asking: &mut Asking, scene: &mut Scene<'_>) -> Next {
         loop {
-            let headers = scene.chain.headers();
-            let Some(walk) = &mut self.walk else {
-                match self.choose(scene) {
-                    Some(walk) => self.walk = Some(walk),
-                    None => return Next::Over(self.progress),
+            if let Some(walk) = self.walk.take() {
+                let known = scene.chain.headers().get(&walk.claim.tip);
+                match known.map(|known| claim_of(known)) {
+                    Some(shown) => scene.table.judge_claim(&walk.peer, shown, scene.now),
+                    None => {
+                        asking.0.insert(walk.peer.clone(), scene.now);
+                        return Next::Ask(self.ask(walk, scene));
+                    }
                 }
-                continue;
-            };
-            if walk.asking {
-                return Next::Wait;
+            } else if let Some(wait) = asking.patience(scene.now) {
+                return Next::Wait(wait);
+            } else {
+                self.walk = self.choose(asking, scene);
+                if self.walk.is_none() {
+                    return Next::Over(self.progress);
+                }
             }
-            if let Some(known) = headers.get(&walk.claim.tip) {
-                scene.table.judge_claim(&walk.peer, claim_of(known), scene.now);
-                self.end_walk();
-                continue;
-            }
-            let from = walk.last.as_ref().unwrap_or_else(|| headers.heaviest());
-            walk.asking = true;
-            let mut locator = headers.locator(from);
-            let presync = walk.presync.clone();
-            if let Some(presync) = &presync {
-                locator.insert(0, presync.last());
-                locator.truncate(LOCATOR_MAX);
-            }
-            return Next::Ask(HeadersAsked { peer: walk.peer.clone(), locator, presync });
         }
+    }
+
+    fn ask(&mut self, walk: Walk, scene: &Scene<'_>) -> HeadersAsked {
+        let headers = scene.chain.headers();
+        let from = walk.last.as_ref().unwrap_or_else(|| headers.heaviest());
+        let (peer, presync) = (walk.peer.clone(), walk.presync.clone());
+        let mut locator = headers.locator(from);
+        if let Some(presync) = &presync {
+            locator.insert(0, presync.last());
+            locator.truncate(LOCATOR_MAX);
+        }
+        self.open.push(walk);
+        HeadersAsked { peer, locator, presync }
     }
 
     /// The next peer to ask: not only one that claims more than every header, as nobody may give the
     /// bodies of those.
-    fn choose(&mut self, scene: &Scene<'_>) -> Option<Walk> {
+    fn choose(&mut self, asking: &Asking, scene: &Scene<'_>) -> Option<Walk> {
         let headers = scene.chain.headers();
         let claims = scene.table.claiming_more(scene.chain.tip().total_work);
         let is_known = |claim: &Claim| {
             headers.get(&claim.tip).is_some_and(|known| known.total_work >= claim.work)
         };
-        let mut unasked = claims
-            .into_iter()
-            .filter(|(peer, claim)| !self.asked.contains(peer) && !is_known(claim));
+        let is_out = |peer: &PeerId| {
+            self.asked.contains(peer)
+                || asking.0.contains_key(peer)
+                || scene.table.is_early(peer, scene.times())
+        };
+        let mut unasked =
+            claims.into_iter().filter(|(peer, claim)| !is_out(peer) && !is_known(claim));
         let (peer, claim) = unasked.next().filter(|_| !is_far(scene.chain, headers.heaviest()))?;
         if peer.address().is_none() && !self.has_turn_for_guest() {
             return None;
         }
         self.asked.insert(peer.clone());
-        Some(Walk { peer, claim, last: None, given: 0, presync: None, asking: false })
+        Some(Walk { peer, claim, last: None, given: 0, presync: None })
     }
 
     /// Whether one more is asked that has come by itself: what was found already is fetched before.
@@ -161,50 +212,77 @@ impl Headers {
         !self.progress && guests < GUESTS_MAX
     }
 
-    /// The peer that was asked has answered, or not.
-    pub(super) fn given(&mut self, given: HeadersGiven, scene: &mut Scene<'_>) {
-        let Some(walk) = self.walk.as_mut().filter(|walk| walk.asking) else { return };
-        walk.asking = false;
-        let (peer, now) = (walk.peer.clone(), scene.now);
+    /// A peer that was asked has answered, or not; false if it was not this round that has asked it.
+    pub(super) fn given(
+        &mut self,
+        (peer, given): (&PeerId, HeadersGiven),
+        asking: &Asking,
+        scene: &mut Scene<'_>,
+    ) -> bool {
+        let place = self.open.iter().position(|walk| walk.peer == *peer);
+        let Some(mut walk) = place.map(|place| self.open.remove(place)) else {
+            note(peer, given, scene);
+            return false;
+        };
         let step = match given {
             HeadersGiven::Taken { last, full, gained, presync } => {
                 (walk.given, walk.presync) = (walk.given + gained, presync);
+                self.progress |= gained > 0;
                 step(scene.chain, last, full)
             }
             HeadersGiven::Walked(presync) => {
                 walk.presync = Some(presync);
-                return;
+                Step::Walk
             }
             HeadersGiven::TooLight => Step::End(scene.chain.tip().clone()),
-            HeadersGiven::Busy => {
-                scene.table.not_shown(&peer, now);
+            nothing => {
+                note(peer, nothing, scene);
                 Step::Stop
             }
-            HeadersGiven::Nothing(reason) => {
-                scene.table.doubt(&peer);
-                scene.let_down(&peer, reason);
-                Step::Stop
-            }
-            HeadersGiven::Lie(reason) => {
-                scene.table.accuse(&peer, &reason, now);
-                Step::Stop
-            }
-            HeadersGiven::NotTaken => Step::Stop,
         };
         match step {
+            Step::Walk => self.go_on(walk, asking, scene.now),
             Step::More(shown) if walk.given < HEADERS_OF_ONE_MAX => {
                 walk.last = Some(shown);
-                return;
+                self.go_on(walk, asking, scene.now);
             }
-            Step::More(shown) => scene.table.disprove(&peer, claim_of(&shown)),
-            Step::End(shown) => scene.table.judge_claim(&peer, claim_of(&shown), now),
+            Step::More(shown) => scene.table.disprove(peer, claim_of(&shown)),
+            Step::End(shown) => scene.table.judge_claim(peer, claim_of(&shown), scene.now),
             Step::Stop => {}
         }
-        self.end_walk();
+        true
     }
 
-    fn end_walk(&mut self) {
-        self.progress |= self.walk.take().is_some_and(|walk| walk.given > 0);
+    /// Goes on with a walk, unless another was quicker: the same headers are not fetched twice.
+    fn go_on(&mut self, walk: Walk, asking: &Asking, now: Duration) {
+        let is_served = |other: &Walk| other.has_begun() && asking.is_patient(&other.peer, now);
+        if self.walk.is_none() && !self.open.iter().any(is_served) {
+            self.walk = Some(walk);
+        }
+    }
+}
+
+impl Walk {
+    /// Whether its peer has given anything.
+    const fn has_begun(&self) -> bool {
+        self.last.is_some() || self.presync.is_some()
+    }
+}
+
+/// Keeps in mind what is to be thought of a peer that has given no headers of use.
+pub(super) fn note(peer: &PeerId, given: HeadersGiven, scene: &mut Scene<'_>) {
+    match given {
+        HeadersGiven::Busy => scene.table.not_shown(peer, scene.now),
+        HeadersGiven::Nothing(reason) => {
+            scene.table.doubt(peer);
+            scene.let_down(peer, reason);
+        }
+        HeadersGiven::Lie(reason) => scene.table.accuse(peer, &reason, scene.now),
+        HeadersGiven::Early(seconds) => scene.table.note_early(peer, seconds, scene.times()),
+        HeadersGiven::NotTaken
+        | HeadersGiven::Walked(_)
+        | HeadersGiven::TooLight
+        | HeadersGiven::Taken { .. } => {}
     }
 }
 

@@ -8,9 +8,9 @@
 //!
 //! Headers of a branch that is too light to be worth keeping are walked first ([`presync`]).
 //!
-//! Invariants: one call for headers at a time, and none during bodies; at most [`FETCHERS`] calls
-//! for bodies, those included whose branch is given up; at most one thread hands blocks to the
-//! owner, in the order of the branch.
+//! Invariants: one call for headers at a time unless it is silent, at most [`HEADER_CALLS_MAX`], and none
+//! begins during bodies; at most [`FETCHERS`] calls for bodies, those included whose branch is given
+//! up; at most one thread hands blocks to the owner, in the order of the branch.
 
 mod bodies;
 mod download;
@@ -24,14 +24,15 @@ mod work;
 
 use self::bodies::{Branch, Fault, Handed};
 use self::download::Order;
-use self::headers::{Headers, HeadersAsked, HeadersGiven};
+pub(super) use self::headers::HEADER_CALLS_MAX;
+use self::headers::{Asking, Headers, HeadersAsked, HeadersGiven};
 use self::progress::{Progress, seconds_for};
 use self::withheld::Withheld;
-use super::table::Table;
+use super::table::{Table, Times};
 use crate::chain::Chain;
 use crate::chain::headers::HeaderNode;
 use crate::consensus::check::CheckedBlock;
-use crate::primitives::{BlockHash, PeerId};
+use crate::primitives::{BlockHash, PeerId, UnixTime};
 use crate::wire::Question;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,13 +54,24 @@ const ROUNDS_MAX: usize = 1_000;
 pub struct Scene<'a> {
     /// The moment.
     pub now: Duration,
+    /// The time of day.
+    pub unix: UnixTime,
     /// The chain.
     pub chain: &'a Chain,
     /// The peers.
     pub table: &'a mut Table,
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
+    /// What there is at a moment.
+    pub const fn new(times: Times, chain: &'a Chain, table: &'a mut Table) -> Self {
+        Self { now: times.monotonic, unix: times.unix, chain, table }
+    }
+
+    const fn times(&self) -> Times {
+        Times { unix: self.unix, monotonic: self.now }
+    }
+
     /// The peers that say they have more than we.
     fn sources(&self) -> Vec<PeerId> {
         let claims = self.table.claiming_more(self.chain.tip().total_work);
@@ -112,6 +124,8 @@ pub struct Sync {
     run: Option<Run>,
     withheld: Withheld,
     progress: Progress,
+    /// Calls for headers under way.
+    asking: Asking,
     /// Calls for bodies under way.
     fetching: usize,
     /// Branches that were downloaded so far.
@@ -170,13 +184,18 @@ impl Sync {
                 continue;
             };
             let brought = match &mut run.stage {
-                Stage::Headers(headers) => match headers.next(scene) {
+                Stage::Headers(headers) => match headers.next(&mut self.asking, scene) {
                     headers::Next::Ask(asked) => return Ok(Task::Headers(asked)),
-                    headers::Next::Wait => return Err(IDLE),
-                    headers::Next::Over(headers) => match self.begin_bodies(headers, scene) {
-                        true => continue,
-                        false => Brought { headers, blocks: false },
-                    },
+                    headers::Next::Wait(wait) => return Err(wait),
+                    headers::Next::Over(headers) => {
+                        // Who is silent is waited for as long as there is nothing else to do.
+                        let has_time = !self.asking.is_empty() && run.request == self.requested;
+                        match self.begin_bodies(headers, scene) {
+                            true => continue,
+                            false if has_time => return Err(IDLE),
+                            false => Brought { headers, blocks: false },
+                        }
+                    }
                 },
                 Stage::Bodies(branch, headers) => {
                     branch.tell(self.progress.rate(scene.now), scene.now);
@@ -234,9 +253,20 @@ impl Sync {
     }
 
     /// A peer that was asked for headers has answered, or not.
-    pub fn headers_given(&mut self, given: HeadersGiven, scene: &mut Scene<'_>) {
-        if let Some(Run { stage: Stage::Headers(headers), .. }) = &mut self.run {
-            headers.given(given, scene);
+    pub fn headers_given(&mut self, peer: &PeerId, given: HeadersGiven, scene: &mut Scene<'_>) {
+        self.asking.ended(peer);
+        let has_gained = matches!(given, HeadersGiven::Taken { gained: 1.., .. });
+        let is_in_time = match &mut self.run {
+            Some(Run { stage: Stage::Headers(headers), .. }) => {
+                headers.given((peer, given), &self.asking, scene)
+            }
+            Some(Run { stage: Stage::Bodies(..), .. }) | None => {
+                headers::note(peer, given, scene);
+                false
+            }
+        };
+        if has_gained && !is_in_time {
+            self.request();
         }
     }
 

@@ -48,6 +48,8 @@ pub(in crate::net) enum Taken {
     StoreLast(Vec<Header>),
     /// The branch ends, for now at least, with less work than is needed.
     TooLight(Work),
+    /// Before it has enough work it is ahead of our clock, by so many seconds more than is allowed.
+    Early(u32),
 }
 
 /// Why a branch is not followed any further.
@@ -142,8 +144,7 @@ impl Presync {
         now: UnixTime,
     ) -> Result<Taken, PresyncError> {
         let is_full = headers.len() == HEADERS_MAX;
-        let good = self.walk(params, &headers, now)?;
-        let is_cut = good < headers.len();
+        let (good, early) = self.walk(params, &headers, now)?;
         headers.truncate(good);
         if self.last.work >= self.needed {
             if self.hashes.is_empty() {
@@ -154,28 +155,33 @@ impl Presync {
             self.last = self.stem;
             return Ok(Taken::More);
         }
-        if !is_full || is_cut {
+        if let Some(seconds) = early {
+            return Ok(Taken::Early(seconds));
+        }
+        if !is_full {
             return Ok(Taken::TooLight(self.last.work));
         }
         self.remember(&headers)?;
         Ok(Taken::More)
     }
 
-    /// Walks along headers; returns how many are good as far as our clock tells. One from the
-    /// future ends the branch for now, and nobody is to blame.
+    /// Walks along headers; returns how many are good as far as our clock tells, and by how much the next
+    /// one is too early for it. That ends the branch for now, and nobody is to blame.
     fn walk(
         &mut self,
         params: &ChainParams,
         headers: &[Header],
         now: UnixTime,
-    ) -> Result<usize, PresyncError> {
+    ) -> Result<(usize, Option<u32>), PresyncError> {
         for (place, header) in headers.iter().enumerate() {
             if header.previous != self.last.hash {
                 return Err(PresyncError::NotJoined);
             }
             let work = match check_header(params, header, &self.last.facts, now) {
                 Ok(work) => work,
-                Err(HeaderError::FromTheFuture { .. }) => return Ok(place),
+                Err(HeaderError::FromTheFuture { latest, got }) => {
+                    return Ok((place, Some(seconds_until(latest, got))));
+                }
                 Err(error) => return Err(error.into()),
             };
             self.last = Stem {
@@ -184,7 +190,7 @@ impl Presync {
                 work: self.last.work + work,
             };
         }
-        Ok(headers.len())
+        Ok((headers.len(), None))
     }
 
     fn remember(&mut self, headers: &[Header]) -> Result<(), PresyncError> {
@@ -229,6 +235,11 @@ impl Presync {
         let [a, b, c, d, e, f, g, h, ..] = sha256(&[&bytes]);
         u64::from_le_bytes([a, b, c, d, e, f, g, h])
     }
+}
+
+/// The seconds from one time of day to a later one.
+pub(super) fn seconds_until(latest: UnixTime, got: UnixTime) -> u32 {
+    got.0.saturating_sub(latest.0)
 }
 
 #[cfg(test)]

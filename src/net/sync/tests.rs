@@ -2,6 +2,7 @@
 
 use super::bodies::End;
 use super::download::{AHEAD_MAX, HURRY, STALL};
+use super::headers::SILENCE;
 use super::*;
 use crate::chain::Bodies;
 use crate::chain::accept::Accepted;
@@ -15,6 +16,28 @@ const EVERY: Duration = Duration::from_secs(10);
 
 fn at(port: u16) -> PeerAddress {
     format!("127.0.0.1:{port}").parse().unwrap()
+}
+
+fn at_time(monotonic: Duration) -> Times {
+    let seconds = u32::try_from(monotonic.as_secs()).unwrap();
+    Times { unix: UnixTime(1_000 + seconds), monotonic }
+}
+
+/// What a node with this chain says of itself.
+fn said(theirs: &TestChain, time: UnixTime) -> Handshake {
+    let tip = theirs.chain.tip();
+    Handshake {
+        chain_id: theirs.chain.chain_id(),
+        chain: "dev".parse().unwrap(),
+        version: PEER_VERSION,
+        height: tip.height,
+        tip: tip.hash,
+        work: tip.total_work,
+        instance: 1,
+        node: None,
+        linked: false,
+        time,
+    }
 }
 
 /// A node that is behind, and the chain that its peers have.
@@ -39,19 +62,7 @@ impl Bench {
     }
 
     fn join(&mut self, port: u16) {
-        let tip = self.theirs.chain.tip().clone();
-        let said = Handshake {
-            chain_id: self.theirs.chain.chain_id(),
-            chain: "dev".parse().unwrap(),
-            version: PEER_VERSION,
-            height: tip.height,
-            tip: tip.hash,
-            work: tip.total_work,
-            instance: port.into(),
-            node: None,
-            linked: false,
-            time: UnixTime(1_000),
-        };
+        let said = Handshake { instance: port.into(), ..said(&self.theirs, UnixTime(1_000)) };
         self.table.add_manual(&at(port));
         let times = Times { unix: UnixTime(1_000), monotonic: self.now };
         self.table.introduce(&at(port).into(), &said, times);
@@ -59,7 +70,7 @@ impl Bench {
 
     fn decide<T>(&mut self, decide: impl FnOnce(&mut Sync, &mut Scene<'_>) -> T) -> T {
         let Self { ours, table, sync, now, .. } = self;
-        decide(sync, &mut Scene { now: *now, chain: &ours.chain, table })
+        decide(sync, &mut Scene::new(at_time(*now), &ours.chain, table))
     }
 
     fn next(&mut self) -> Result<Task, Duration> {
@@ -72,14 +83,14 @@ impl Bench {
         while let Ok(task) = self.next() {
             match task {
                 Task::Bodies(serial, order) => asked.push((serial, order)),
-                Task::Headers(_) => self.give_headers(),
+                Task::Headers(asked) => self.give_headers(&asked.peer),
             }
         }
         asked
     }
 
     /// Answers a question for headers with all there are.
-    fn give_headers(&mut self) {
+    fn give_headers(&mut self, peer: &PeerId) {
         let before = self.ours.chain.headers().len();
         for height in 1..=self.theirs.chain.height().0 {
             let header = self.theirs.chain.headers().at(Height(height)).unwrap().header;
@@ -87,8 +98,23 @@ impl Bench {
         }
         let gained = self.ours.chain.headers().len() - before;
         let last = (gained > 0).then(|| self.theirs.chain.tip().hash);
-        let given = HeadersGiven::Taken { last, full: false, gained, presync: None };
-        self.decide(|sync, scene| sync.headers_given(given, scene));
+        self.give_of(peer, HeadersGiven::Taken { last, full: false, gained, presync: None });
+    }
+
+    fn give_of(&mut self, peer: &PeerId, given: HeadersGiven) {
+        self.decide(|sync, scene| sync.headers_given(peer, given, scene));
+    }
+
+    /// Who is asked for headers now.
+    fn asked_for_headers(&mut self) -> Option<PeerId> {
+        match self.next() {
+            Ok(Task::Headers(asked)) => Some(asked.peer),
+            Ok(Task::Bodies(..)) | Err(_) => None,
+        }
+    }
+
+    fn state(&self, port: u16) -> PeerState {
+        self.table.find(&at(port).into()).unwrap().state
     }
 
     fn give(&mut self, (serial, order): &(u64, Order), given: Result<Vec<CheckedBlock>, Fault>) {
@@ -125,9 +151,9 @@ impl Bench {
 #[test]
 fn headers_come_from_one_at_a_time_and_bodies_from_many_in_any_order() {
     let mut bench = Bench::new(100, 1..6);
-    assert!(matches!(bench.next(), Ok(Task::Headers(_))));
-    assert_eq!(bench.next().unwrap_err(), IDLE, "one question for headers at a time");
-    bench.give_headers();
+    let first = bench.asked_for_headers().unwrap();
+    assert_eq!(bench.next().unwrap_err(), SILENCE, "one question for headers at a time");
+    bench.give_headers(&first);
     let asked = bench.asked();
     assert_eq!(asked.len(), FETCHERS);
     let peers: std::collections::BTreeSet<_> = asked.iter().map(|(_, order)| &order.peer).collect();
@@ -227,8 +253,7 @@ fn all_calls_hanging_wait_for_an_answer_and_leave_the_table_its_own() {
     assert!(bench.table.next(bench.now).is_ok(), "peers are still spoken with");
     bench.give(&asked[0], Err(Fault::LetDown("no answer in time".to_owned())));
     assert_eq!(bench.asked().len(), 1);
-    let state = |bench: &Bench| bench.table.find(&asked[0].1.peer).unwrap().state;
-    assert_eq!(state(&bench), PeerState::Unreachable);
+    assert_eq!(bench.table.find(&asked[0].1.peer).unwrap().state, PeerState::Unreachable);
 }
 
 #[test]
@@ -269,4 +294,99 @@ fn an_invalid_block_is_blamed_on_those_who_say_that_they_stand_on_it() {
     bench.decide(|sync, scene| sync.handed(&Handed { adopted: 3, end }, scene));
     let states: Vec<_> = bench.table.peers().map(|peer| peer.state).collect();
     assert_eq!(states, [PeerState::Refused, PeerState::Connected], "the other has another tip");
+}
+
+#[test]
+fn beside_one_that_is_silent_another_is_asked_for_headers_and_nobody_is_blamed() {
+    let mut bench = Bench::new(100, 1..3);
+    let silent = bench.asked_for_headers().unwrap();
+    bench.now += SILENCE;
+    let other = bench.asked_for_headers().unwrap();
+    assert_ne!(silent, other);
+    bench.give_headers(&other);
+    while bench.ours.chain.height() < Height(100) {
+        for asked in bench.asked() {
+            bench.give_all(&asked);
+            bench.hand_over();
+        }
+        bench.now += STALL;
+    }
+    assert_eq!([bench.state(1), bench.state(2)], [PeerState::Connected; 2]);
+    assert!(bench.asked().is_empty() && bench.sync.served() == 0, "there is time to wait");
+    bench.sync.request();
+    assert!(bench.asked().is_empty() && bench.sync.served() == 1, "unless somebody asks again");
+    bench.give_of(&silent, HeadersGiven::Nothing("no answer in time".to_owned()));
+    assert_eq!(bench.table.find(&silent).unwrap().state, PeerState::Unreachable);
+    assert!(bench.asked().is_empty() && bench.sync.served() == 2);
+}
+
+#[test]
+fn silent_ones_hold_a_few_calls_and_what_comes_late_is_used() {
+    let mut bench = Bench::new(30, 1..9);
+    let mut silent = Vec::new();
+    for _ in 0..8 {
+        silent.extend(bench.asked_for_headers());
+        bench.now += SILENCE;
+    }
+    assert_eq!(silent.len(), HEADER_CALLS_MAX);
+    // One that was given up on as well: its place is another's.
+    bench.give_of(&silent[0], HeadersGiven::Nothing("no answer in time".to_owned()));
+    let next = bench.asked_for_headers().unwrap();
+    assert!(!silent.contains(&next));
+    // Whoever answers first goes on, and who has nothing more to give is left.
+    bench.give_headers(&silent[1]);
+    let asked = bench.asked();
+    assert_eq!(asked.iter().map(|(_, order)| order.hashes.len()).sum::<usize>(), 30);
+    bench.give_headers(&next);
+    for asked in &asked {
+        bench.give_all(asked);
+        bench.hand_over();
+    }
+    assert_eq!(bench.ours.chain.height(), Height(30));
+}
+
+#[test]
+fn the_same_headers_are_not_fetched_of_two_that_answer() {
+    let mut bench = Bench::new(10, 1..3);
+    let first = bench.asked_for_headers().unwrap();
+    bench.now += SILENCE;
+    let second = bench.asked_for_headers().unwrap();
+    let known = bench.theirs.chain.headers().at(Height(1)).unwrap().header;
+    bench.ours.chain.accept_header(&known, bench.ours.now).unwrap();
+    let part = |gained| {
+        let last = Some(known.hash());
+        HeadersGiven::Taken { last, full: true, gained, presync: None }
+    };
+    bench.give_of(&first, part(1));
+    assert_eq!(bench.asked_for_headers(), Some(first), "it was first");
+    bench.give_of(&second, part(0));
+    assert_eq!(bench.asked_for_headers(), None, "the other is served already");
+}
+
+#[test]
+fn headers_ahead_of_our_clock_are_not_asked_for_again_and_again() {
+    let mut bench = Bench::new(10, 1..2);
+    let peer = bench.asked_for_headers().unwrap();
+    bench.give_of(&peer, HeadersGiven::Early(40));
+    assert_eq!((bench.next().unwrap_err(), bench.state(1)), (IDLE, PeerState::Connected));
+    let clock_behind = |bench: &Bench| bench.table.clock_behind(at_time(bench.now));
+    assert_eq!(clock_behind(&bench), None, "it may be the peer that is wrong");
+    let asks = |bench: &mut Bench| {
+        bench.sync.request();
+        bench.asked_for_headers()
+    };
+    for _ in 0..3 {
+        bench.now += Duration::from_secs(13);
+        assert_eq!(asks(&mut bench), None);
+    }
+    bench.now += Duration::from_secs(1);
+    assert_eq!(asks(&mut bench), Some(peer.clone()), "they are due");
+    // By its own clock they are due as well, so ours is wrong; but it may have others some time.
+    let ahead = Times { unix: UnixTime(900), monotonic: bench.now };
+    let said = said(&bench.theirs, UnixTime(900 + 7_200));
+    bench.table.introduce(&peer, &said, ahead);
+    bench.give_of(&peer, HeadersGiven::Early(7_000));
+    assert_eq!((asks(&mut bench), clock_behind(&bench)), (None, Some(7_000)));
+    bench.now += Duration::from_secs(600);
+    assert_eq!(asks(&mut bench), Some(peer));
 }

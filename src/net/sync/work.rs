@@ -4,13 +4,14 @@
 use super::bodies::{End, Fault, Handed};
 use super::download::Order;
 use super::headers::{HeadersAsked, HeadersGiven};
-use super::presync::{Presync, Stem, Taken};
+use super::presync::{Presync, Stem, Taken, seconds_until};
 use super::{Scene, Sync};
-use crate::chain::accept::Accepted;
+use crate::chain::accept::{AcceptError, Accepted};
 use crate::consensus::check::CheckedBlock;
+use crate::consensus::connect::HeaderError;
 use crate::net::answer::{self, Answer, AskError};
 use crate::net::blame::{Blame, blame};
-use crate::net::{Network, lock};
+use crate::net::{Network, lock, times};
 use crate::node::{NodeError, NodeHandle, Origin};
 use crate::primitives::{BlockHash, Header, PeerId};
 use crate::wire::HEADERS_MAX;
@@ -24,7 +25,7 @@ impl Network {
             Err(AskError::Busy(_)) => HeadersGiven::Busy,
             Err(error) => HeadersGiven::Nothing(error.to_string()),
         };
-        self.decide(&node, |sync, scene| sync.headers_given(given, scene));
+        self.decide(&node, |sync, scene| sync.headers_given(&asked.peer, given, scene));
     }
 
     /// A peer was asked for bodies of the branch with this serial.
@@ -37,9 +38,9 @@ impl Network {
 
     /// Has the sync decide on what has come.
     fn decide(&self, node: &NodeHandle, decide: impl FnOnce(&mut Sync, &mut Scene<'_>)) {
-        let (view, now) = (node.view(), node.now().monotonic);
+        let (view, times) = (node.view(), times(node));
         let (mut sync, mut table) = (lock(&self.sync), self.table());
-        decide(&mut sync, &mut Scene { now, chain: &view.chain, table: &mut table });
+        decide(&mut sync, &mut Scene::new(times, &view.chain, &mut table));
         drop((table, sync));
         self.signal.tell();
     }
@@ -131,6 +132,7 @@ fn walk(
         Ok(Taken::More) => HeadersGiven::Walked(presync),
         Ok(Taken::Store(headers)) => store(node, asked, (headers, Some(presync))),
         Ok(Taken::StoreLast(headers)) => store(node, asked, (headers, None)),
+        Ok(Taken::Early(seconds)) => HeadersGiven::Early(seconds),
         Ok(Taken::TooLight(work)) => {
             log::info!("headers of {} are not kept: their branch has a work of {work}", asked.peer);
             HeadersGiven::TooLight
@@ -157,6 +159,9 @@ fn store(
             HeadersGiven::Taken { last: Some(last), full, gained, presync }
         }
         Err(error) if blame(&error) == Blame::Lie => HeadersGiven::Lie(error.to_string()),
+        Err(NodeError::Accept(AcceptError::Header(HeaderError::FromTheFuture { latest, got }))) => {
+            HeadersGiven::Early(seconds_until(latest, got))
+        }
         Err(error) => {
             log::info!("headers of {} are not taken: {error}", asked.peer);
             HeadersGiven::NotTaken

@@ -4,12 +4,15 @@
 //! headers fail to do so again and again is not spoken with as a peer until they do: it is asked in
 //! growing pauses, after all others, and nobody counts on what it says.
 
-use super::{BUSY_PAUSE, Table, welcome};
-use crate::net::peer::{Claim, Peer, Pull};
+use super::{BUSY_PAUSE, Table, Times, welcome};
+use crate::net::peer::{Claim, Early, Peer, Pull};
 use crate::primitives::{PeerId, Txid, Work};
 use std::cmp::Reverse;
 use std::fmt::Display;
 use std::time::Duration;
+
+/// How long headers that come too early are not asked for, unless they become due before.
+const EARLY_MAX: Duration = Duration::from_secs(600);
 
 /// What is said of a peer that is not believed.
 pub(super) const NOT_SHOWN: &str = "it claims more work than its headers show";
@@ -85,6 +88,37 @@ impl Table {
         } else {
             peer.due = peer.due.min(now + 2 * BUSY_PAUSE);
         }
+    }
+
+    /// Headers of a peer come so many seconds too early for our clock. Nobody is to blame, but they are not
+    /// asked for again and again; and if the peer's clock says that they are due, ours is wrong.
+    pub fn note_early(&mut self, id: &PeerId, seconds: u32, times: Times) {
+        let was_behind = self.clock_behind(times).is_some();
+        let Some(peer) = self.find_mut(id) else { return };
+        let due = times.unix.plus(seconds);
+        peer.early = Some(Early { due, until: times.monotonic + EARLY_MAX });
+        if let Some(behind) = self.clock_behind(times).filter(|_| !was_behind) {
+            log::warn!(
+                "the clock of this node seems to be wrong: blocks of {id} are stamped {behind} s later than \
+                 it allows, and are due by the clock there; set it right to go on with them"
+            );
+        }
+    }
+
+    /// Whether the headers of a peer are still too early for our clock.
+    pub fn is_early(&self, id: &PeerId, times: Times) -> bool {
+        let early = self.find(id).and_then(|peer| peer.early);
+        early.is_some_and(|early| early.due > times.unix && early.until > times.monotonic)
+    }
+
+    /// Seconds that our clock has to go on for headers that peers have shown and that are due by their
+    /// clocks; `None` without such.
+    pub fn clock_behind(&self, times: Times) -> Option<u32> {
+        let behind = self.peers().filter_map(|peer| {
+            let left = peer.early?.due.0.checked_sub(times.unix.0).filter(|left| *left > 0)?;
+            (peer.clock_offset? >= left.into()).then_some(left)
+        });
+        behind.max()
     }
 
     /// A peer has lied: it is left alone for a while.

@@ -18,6 +18,8 @@ struct Node {
     network: Arc<Network>,
     handle: NodeHandle,
     events: Receiver<Event>,
+    /// Seconds that its clock is behind.
+    behind: Arc<AtomicU64>,
     _inline: Arc<Inline>,
     _dir: TempDir,
 }
@@ -109,10 +111,13 @@ impl Town {
 impl Node {
     fn open(index: usize, millis: &Arc<AtomicU64>) -> Self {
         let (dir, clock) = (tempfile::tempdir().unwrap(), millis.clone());
+        let behind = Arc::new(AtomicU64::new(0));
+        let wrong = behind.clone();
         let now = move || {
             let monotonic = Duration::from_millis(clock.load(Ordering::SeqCst));
-            let seconds = u32::try_from(monotonic.as_secs()).unwrap();
-            Now { unix: ChainParams::dev().genesis_time.plus(31_536_000 + seconds), monotonic }
+            let seconds = 31_536_000 + monotonic.as_secs() - wrong.load(Ordering::SeqCst);
+            let unix = ChainParams::dev().genesis_time.plus(u32::try_from(seconds).unwrap());
+            Now { unix, monotonic }
         };
         let opening = NodeOpening {
             data_dir: dir.path().to_path_buf(),
@@ -136,7 +141,7 @@ impl Node {
             instance: 1_000 + index as u64,
             seed: index as u64,
         });
-        Self { network, handle, events, _inline: inline, _dir: dir }
+        Self { network, handle, events, behind, _inline: inline, _dir: dir }
     }
 }
 
@@ -166,4 +171,23 @@ fn one_thread_and_a_clock_of_its_own_play_a_network_and_always_alike() {
     let bodies = trace.iter().filter(|(.., path)| *path == "blocks").count();
     assert!((20..=40).contains(&bodies), "{bodies} questions for bodies, each twice at most");
     assert_eq!(trace, play());
+}
+
+#[test]
+fn a_node_whose_clock_is_hours_behind_waits_and_says_so() {
+    let mut town = Town::new(2);
+    let tip = town.mine(0, 5);
+    town.nodes[1].behind.store(7_200, Ordering::SeqCst);
+    town.join(1, 0);
+    let after =
+        |seconds: u64| move |town: &Town| town.millis.load(Ordering::SeqCst) > seconds * 1_000;
+    town.run("five minutes", after(300));
+    let headers = town.trace.iter().filter(|(.., path)| *path == "headers").count();
+    assert_eq!(headers, 1, "in {} exchanges", town.trace.len());
+    let status = town.nodes[1].network.sync_status();
+    assert!(status.clock_behind.is_some_and(|seconds| (6_500..=7_200).contains(&seconds)));
+    assert!(!status.synced);
+    town.nodes[1].behind.store(0, Ordering::SeqCst);
+    town.run("the chain, once the clock is right", |town| town.tip(1) == tip);
+    assert_eq!(town.nodes[1].network.sync_status().clock_behind, None);
 }

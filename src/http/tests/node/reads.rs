@@ -40,6 +40,7 @@ fn the_status_tells_what_the_page_shows() {
         ("port", json!(node.address.port())),
         ("wallet_set_up", json!(true)),
         ("clock_offset", Value::Null),
+        ("clock_behind", Value::Null),
     ] {
         assert_eq!(status[name], expected, "{name}");
     }
