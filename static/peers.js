@@ -22,6 +22,27 @@ export function stateOf(state) {
   return Object.hasOwn(STATES, state) ? STATES[state] : [state.replaceAll('-', ' '), 'wait'];
 }
 
+/** How a connected peer is spoken with; '' for one that is not. */
+function wayOf(peer) {
+  if (peer.state !== 'connected') return '';
+  if (peer.outgoing && peer.incoming) return 'Live, opened by both';
+  if (peer.outgoing) return 'Live, opened here';
+  if (peer.incoming) return 'Live, opened there';
+  return peer.live ? 'Live' : 'Called over HTTP';
+}
+
+const heightOf = (peer) => (Number.isSafeInteger(peer.height) ? peer.height : null);
+const lastSeenOf = (peer) => (Number.isFinite(peer.last_seen) && peer.last_seen > 0 ? peer.last_seen : null);
+
+/** One row for each node that came by itself and has no address here, in the order in which they came. */
+export function guestRows(answer) {
+  const guests = Array.isArray(answer.guests) ? answer.guests : [];
+  return guests.slice(0, ROWS_MAX).map((guest) => ({
+    node: null, added: false, words: 'Connected', tone: 'good', way: 'Live, opened there',
+    height: heightOf(guest), lastSeen: lastSeenOf(guest), reason: '',
+  }));
+}
+
 /** One row for each node, those that were added first, each list in the order of the node. */
 export function peerRows(answer) {
   const details = new Map((answer.peers ?? []).map((peer) => [peer.node, peer]));
@@ -35,8 +56,9 @@ export function peerRows(answer) {
       added: added.has(node),
       words,
       tone,
-      height: Number.isSafeInteger(peer.height) ? peer.height : null,
-      lastSeen: Number.isFinite(peer.last_seen) && peer.last_seen > 0 ? peer.last_seen : null,
+      way: wayOf(peer),
+      height: heightOf(peer),
+      lastSeen: lastSeenOf(peer),
       reason: typeof peer.message === 'string' ? peer.message : '',
     };
   });

@@ -4,7 +4,7 @@ import { api } from './api.js';
 import { byId, el, onClick, perform, setText, timeElement, toast } from './dom.js';
 import { countText } from './format.js';
 import { nodeError } from './forms.js';
-import { peerRows } from './peers.js';
+import { guestRows, peerRows } from './peers.js';
 import { store } from './store.js';
 import { loadNodes } from './sync.js';
 
@@ -17,15 +17,22 @@ async function remove(button, node) {
   });
 }
 
+function removeButton(node) {
+  const button = el('button', { className: 'small remove', data: { node }, aria: { label: `Remove ${node}` } }, 'Remove');
+  button.addEventListener('click', () => remove(button, node));
+  return button;
+}
+
 function nodeRow(row) {
-  const button = el('button', { className: 'small remove', data: { node: row.node }, aria: { label: `Remove ${row.node}` } }, 'Remove');
-  button.addEventListener('click', () => remove(button, row.node));
+  const isGuest = row.node === null;
   const facts = [el('span', { className: 'state', data: { tone: row.tone } }, el('span', { className: 'dot' }), row.words)];
+  if (row.way) facts.push(el('span', {}, row.way));
   if (row.height !== null) facts.push(el('span', {}, `Height ${countText(row.height)}`));
   if (row.lastSeen !== null) facts.push(el('span', {}, 'Seen ', timeElement(row.lastSeen)));
-  if (!row.added) facts.push(el('span', {}, 'Found by itself'));
-  return el('li', { className: 'node', data: { node: row.node } },
-    el('code', { className: 'node-name' }, row.node), el('span', { className: 'node-facts' }, ...facts), button,
+  if (!row.added && !isGuest) facts.push(el('span', {}, 'Found by itself'));
+  const name = isGuest ? el('span', { className: 'node-name' }, 'A node without an address') : el('code', { className: 'node-name' }, row.node);
+  return el('li', { className: 'node', data: { node: row.node ?? '' } },
+    name, el('span', { className: 'node-facts' }, ...facts), isGuest ? null : removeButton(row.node),
     row.reason ? el('p', { className: 'hint node-reason' }, row.reason) : null);
 }
 
@@ -35,13 +42,13 @@ let drawn = '';
 function drawNodes() {
   const answer = store.get('nodes');
   if (answer === null) return;
-  const rows = peerRows(answer);
+  const rows = [...peerRows(answer), ...guestRows(answer)];
   const text = JSON.stringify(rows);
   if (text === drawn) return;
   drawn = text;
   const focused = document.activeElement?.closest('.node')?.dataset.node;
   byId('nodes').replaceChildren(...rows.map(nodeRow));
-  if (focused) [...byId('nodes').children].find((one) => one.dataset.node === focused)?.querySelector('button').focus();
+  if (focused) [...byId('nodes').children].find((one) => one.dataset.node === focused)?.querySelector('button')?.focus();
   byId('nodes-empty').hidden = rows.length > 0;
 }
 

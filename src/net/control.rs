@@ -8,7 +8,9 @@ use super::exchange::Met;
 use super::place::{check_added, may_call_back};
 use super::table::{CALLS_MAX, Candidate, SUSPECT_CALLS_MAX};
 use super::{Network, lock, times};
-use crate::node::ports::{PeerControl, PeerError, PeerInfo, PeerState, Resolved, SyncStatus};
+use crate::node::ports::{
+    GuestInfo, PeerControl, PeerError, PeerInfo, PeerState, Resolved, SyncStatus,
+};
 use crate::node::{NodeHandle, View};
 use crate::primitives::{Amount, Height, PeerAddress, PeerId, UnixTime, Work};
 use crate::wire::{Announcement, Handshake, PEER_VERSION, Question, Reach};
@@ -38,13 +40,18 @@ impl PeerControl for Network {
         let lines = self.lines();
         for info in &mut infos {
             let id = PeerId::from(info.node.clone());
-            info.live = lines.of(&id).is_some() || reaching.contains(&id);
+            info.outgoing = lines.of(&id).is_some();
+            info.incoming = reaching.contains(&id);
         }
         infos
     }
 
     fn incoming(&self) -> usize {
         self.lines().inbound().len()
+    }
+
+    fn guests(&self) -> Vec<GuestInfo> {
+        self.table().guests()
     }
 
     fn add(&self, address: PeerAddress) -> Result<Option<String>, PeerError> {

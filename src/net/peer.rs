@@ -375,7 +375,8 @@ impl Peer {
             last_seen: self.last_seen,
             failures: self.failures,
             manual: self.manual,
-            live: false,
+            outgoing: false,
+            incoming: false,
         })
     }
 }

@@ -2,7 +2,7 @@
 //! never name each other. `app` plugs them together.
 
 use crate::primitives::text::ShortText;
-use crate::primitives::{BlockHash, Height, PeerAddress, UnixTime, Work};
+use crate::primitives::{BlockHash, Height, LinkId, PeerAddress, UnixTime, Work};
 use crate::wire::{Announcement, Handshake, Reach};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -125,8 +125,22 @@ pub struct PeerInfo {
     pub failures: u32,
     /// Whether a person added it; otherwise it came by itself.
     pub manual: bool,
-    /// Whether a live connection to it or from it is open.
-    pub live: bool,
+    /// Whether a live connection to it is open.
+    pub outgoing: bool,
+    /// Whether one that it has opened is.
+    pub incoming: bool,
+}
+
+/// A node that has opened a live connection and is none of the peers with an address. Where it is
+/// stays between it and us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuestInfo {
+    /// Its connection.
+    pub link: LinkId,
+    /// Its height when last heard of.
+    pub height: Option<Height>,
+    /// When it was last heard of.
+    pub last_seen: Option<UnixTime>,
 }
 
 /// A chain, by the name that people know and by the id that nodes go by.
@@ -285,6 +299,11 @@ pub trait PeerControl: Send + Sync {
     /// Live connections that others have opened.
     fn incoming(&self) -> usize {
         0
+    }
+
+    /// Those nodes among them that are none of [`Self::list`].
+    fn guests(&self) -> Vec<GuestInfo> {
+        Vec::new()
     }
 
     /// Takes over a connection of another node at `client`, whose WebSocket handshake has been

@@ -4,14 +4,10 @@
 //! passes it to [`super::to_json`]; blocks and transfers stand inside as their canonical text.
 
 use super::error::WireError;
-use super::field::{Field, List, Optional, object};
-use super::list::elements;
+use super::field::{Field, Optional, object};
 use super::shape::{self, Address, Embedded};
 use crate::primitives::{Amount, BlockHash, Height, PeerAddress, PublicKey, Txid, UnixTime, Work};
 use serde::{Deserialize, Serialize};
-
-/// Nodes that are read from one answer at most, as Bitcoin's `MAX_ADDR_TO_SEND`.
-pub const NODES_MAX: usize = 1_000;
 
 /// Characters of a peer's failure that are kept: enough to tell a person what it was, with the names
 /// and ids of two chains.
@@ -176,6 +172,21 @@ pub struct Nodes {
     pub peers: Vec<Peer>,
     /// Live connections that others have opened to this node, also such as cannot be called.
     pub incoming: usize,
+    /// Nodes that have opened one and are none of `peers`.
+    pub guests: Vec<Guest>,
+}
+
+/// A node without an address as `GET /nodes` shows it.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Guest {
+    /// The number of its live connection since the start of this node.
+    pub link: u64,
+    /// Its height, once it has said so.
+    #[serde(serialize_with = "shape::number_or_null")]
+    pub height: Option<Height>,
+    /// When it was last heard of.
+    #[serde(serialize_with = "shape::number_or_null")]
+    pub last_seen: Option<UnixTime>,
 }
 
 /// One node as `GET /nodes` shows it.
@@ -199,8 +210,12 @@ pub struct Peer {
     pub failures: u32,
     /// Whether a person added it.
     pub manual: bool,
-    /// Whether a live connection to it or from it is open.
+    /// Whether a live connection to it or from it is open; if not, it is called over HTTP.
     pub live: bool,
+    /// Whether one to it is open.
+    pub outgoing: bool,
+    /// Whether one is open that it has opened.
+    pub incoming: bool,
     /// What went wrong last; empty if nothing did.
     pub message: String,
 }
@@ -217,26 +232,6 @@ pub enum PeerState {
     Unreachable,
     /// It is of another chain, or has lied, and is refused for a while.
     Refused,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawNodes<'a> {
-    #[serde(borrow)]
-    all_nodes: List<Field<'a>, NODES_MAX>,
-    #[serde(borrow, default, rename = "peers")]
-    _peers: Optional<'a>,
-    #[serde(borrow, default, rename = "incoming")]
-    _incoming: Optional<'a>,
-}
-
-/// Reads `all_nodes` out of a peer's answer to `GET /nodes`.
-///
-/// # Errors
-/// Any other shape, an entry that is not `host:port`, or more than [`NODES_MAX`].
-pub fn all_nodes_from_json(text: &str) -> Result<Vec<PeerAddress>, WireError> {
-    let raw = object::<RawNodes<'_>>(text)?;
-    elements("all_nodes", raw.all_nodes.0, |field| field.node("node"))
 }
 
 /// `GET /transaction/<id>`.
@@ -423,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nodes_of_a_peer_are_read_out_of_its_answer() {
+    fn nodes_are_shown_with_the_ways_to_them() {
         let node: PeerAddress = "localhost:5001".parse().unwrap();
         let peer = Peer {
             node: node.clone(),
@@ -433,24 +428,21 @@ mod tests {
             last_seen: None,
             failures: 0,
             manual: true,
-            live: false,
+            live: true,
+            outgoing: false,
+            incoming: true,
             message: String::new(),
         };
+        let guests = vec![Guest { link: 3, height: None, last_seen: Some(UnixTime(9)) }];
         let text =
-            to_json(&Nodes { all_nodes: vec![node.clone()], peers: vec![peer], incoming: 2 });
+            to_json(&Nodes { all_nodes: vec![node], peers: vec![peer], incoming: 2, guests });
         let expected = concat!(
             r#"{"all_nodes":["localhost:5001"],"peers":[{"node":"localhost:5001","#,
             r#""state":"connected","height":5,"work":null,"last_seen":null,"#,
-            r#""failures":0,"manual":true,"live":false,"message":""}],"incoming":2}"#
+            r#""failures":0,"manual":true,"live":true,"outgoing":false,"incoming":true,"message":""}],"#,
+            r#""incoming":2,"guests":[{"link":3,"height":null,"last_seen":9}]}"#
         );
         assert_eq!(text, expected);
-        assert_eq!(all_nodes_from_json(&text), Ok(vec![node]));
-        let many = |count| format!(r#"{{"all_nodes":[{}]}}"#, vec![r#""a:1""#; count].join(","));
-        assert_eq!(all_nodes_from_json(&many(NODES_MAX)).unwrap().len(), NODES_MAX);
-        let error = all_nodes_from_json(&many(NODES_MAX + 1)).unwrap_err();
-        assert_eq!(error, WireError::TooMany(NODES_MAX));
-        let error = all_nodes_from_json(r#"{"all_nodes":["http://a:1"]}"#).unwrap_err();
-        assert_eq!(error.code(), "node-not-host-port");
     }
 
     #[test]

@@ -29,9 +29,9 @@ mod transfer;
 mod write;
 
 pub use answer::{
-    AddressInfo, Balance, Done, DroppedPayment, Failure, Mined, NODES_MAX, NewWallet, NoWallet,
-    Nodes, NodesChanged, Peer, PeerState, ReorganizationInfo, ReorganizedPayment, Resolved, Sent,
-    TransactionInfo, TransactionStatus, TransferTaken, Wallet, all_nodes_from_json,
+    AddressInfo, Balance, Done, DroppedPayment, Failure, Guest, Mined, NewWallet, NoWallet, Nodes,
+    NodesChanged, Peer, PeerState, ReorganizationInfo, ReorganizedPayment, Resolved, Sent,
+    TransactionInfo, TransactionStatus, TransferTaken, Wallet,
 };
 pub use array::ArrayReader;
 pub use block::{

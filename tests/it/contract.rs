@@ -303,7 +303,10 @@ fn the_peer_list_keeps_its_fields() {
         let added = has(&post(&node, "/node", &body), 201, &["message"]);
         assert_eq!(added["all_nodes"], json!([other.address()]));
     }
-    let list = has(&call(&node, "GET", "/nodes"), 200, &["peers"]);
+    let list = has(&call(&node, "GET", "/nodes"), 200, &["peers", "incoming", "guests"]);
+    for way in ["live", "outgoing", "incoming"] {
+        assert!(list["peers"][0][way].is_boolean(), "{list}");
+    }
     assert_eq!(list["all_nodes"], json!([other.address()]));
     let own = json!({"node": node.address()}).to_string();
     failed(&post(&node, "/node", &own), (400, "own-address"), "itself");

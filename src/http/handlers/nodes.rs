@@ -4,8 +4,8 @@ use super::{Answer, body, json};
 use crate::http::api::Api;
 use crate::http::errors::ApiError;
 use crate::http::message::Request;
-use crate::node::ports::{PeerInfo, PeerState};
-use crate::wire::{self, Nodes, NodesChanged, Peer, Resolved, node_from_json};
+use crate::node::ports::{GuestInfo, PeerInfo, PeerState};
+use crate::wire::{self, Guest, Nodes, NodesChanged, Peer, Resolved, node_from_json};
 
 /// `POST /node`: adds a peer; adding one twice is harmless.
 ///
@@ -44,7 +44,14 @@ pub fn list(api: &Api, _: &Request) -> Answer {
     let known = api.peers.list();
     let all_nodes = known.iter().map(|peer| peer.node.clone()).collect();
     let peers = known.into_iter().map(shown).collect();
-    Ok(json(200, &Nodes { all_nodes, peers, incoming: api.peers.incoming() }))
+    let guests = api.peers.guests().into_iter();
+    let guests = guests.map(|GuestInfo { link, height, last_seen }| Guest {
+        link: link.0,
+        height,
+        last_seen,
+    });
+    let (guests, incoming) = (guests.collect(), api.peers.incoming());
+    Ok(json(200, &Nodes { all_nodes, peers, incoming, guests }))
 }
 
 fn shown(peer: PeerInfo) -> Peer {
@@ -54,9 +61,22 @@ fn shown(peer: PeerInfo) -> Peer {
         PeerState::Unreachable => wire::PeerState::Unreachable,
         PeerState::Refused => wire::PeerState::Refused,
     };
-    let PeerInfo { node, reason: message, height, work, last_seen, failures, manual, live, .. } =
-        peer;
-    Peer { node, state, height, work, last_seen, failures, manual, live, message }
+    let PeerInfo { node, reason: message, height, work, last_seen, failures, manual, .. } = peer;
+    let (outgoing, incoming) = (peer.outgoing, peer.incoming);
+    let live = outgoing || incoming;
+    Peer {
+        node,
+        state,
+        height,
+        work,
+        last_seen,
+        failures,
+        manual,
+        live,
+        outgoing,
+        incoming,
+        message,
+    }
 }
 
 /// `POST /resolve-conflicts`: asks all peers at once and takes over the best chain among them.

@@ -2,8 +2,8 @@
 //! branches are known or far enough ahead of the bodies. Beside one that is silent the next is asked,
 //! and whoever answers first serves. No clock, no network, no threads.
 
+use super::Scene;
 use super::presync::Presync;
-use super::{IDLE, Scene};
 use crate::chain::Chain;
 use crate::chain::headers::{HeaderNode, LOCATOR_MAX};
 use crate::net::peer::Claim;
@@ -48,11 +48,13 @@ impl Asking {
         self.0.get(peer).is_some_and(|since| now.saturating_sub(*since) < SILENCE)
     }
 
-    /// How long nobody else is to be asked; `None` if one may be.
+    /// Whether nobody else may be asked before one of them answers.
+    fn is_full(&self) -> bool {
+        self.0.len() >= HEADER_CALLS_MAX
+    }
+
+    /// How long the last of them is waited for; `None` if another may be asked.
     fn patience(&self, now: Duration) -> Option<Duration> {
-        if self.0.len() >= HEADER_CALLS_MAX {
-            return Some(IDLE);
-        }
         let left = self.0.values().map(|since| (*since + SILENCE).saturating_sub(now));
         left.filter(|left| !left.is_zero()).max()
     }
@@ -159,6 +161,8 @@ impl Headers {
                         return Next::Ask(self.ask(walk, scene));
                     }
                 }
+            } else if asking.is_full() || self.is_enough(asking, scene.now) {
+                return Next::Over(self.progress);
             } else if let Some(wait) = asking.patience(scene.now) {
                 return Next::Wait(wait);
             } else {
@@ -168,6 +172,11 @@ impl Headers {
                 }
             }
         }
+    }
+
+    /// Whether some have come, and one was silent already: the bodies wait for no other.
+    fn is_enough(&self, asking: &Asking, now: Duration) -> bool {
+        self.progress && asking.0.keys().any(|peer| !asking.is_patient(peer, now))
     }
 
     fn ask(&mut self, walk: Walk, scene: &Scene<'_>) -> HeadersAsked {

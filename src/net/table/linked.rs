@@ -4,6 +4,7 @@
 use super::{Table, Times, ask_soon, meet};
 use crate::net::outbound::backoff;
 use crate::net::peer::{Claim, Peer, Pull};
+use crate::node::ports::GuestInfo;
 use crate::primitives::{LinkId, PeerAddress, PeerId};
 use crate::wire::Handshake;
 use std::collections::BTreeSet;
@@ -77,6 +78,22 @@ impl Table {
         // They stand behind all that have an address.
         let linked = self.peers.range(PeerId::Link(LinkId(0))..);
         linked.filter_map(|(_, peer)| peer.instance).collect()
+    }
+
+    /// The nodes that have opened a live connection to us and are none of the peers with an address.
+    pub fn guests(&self) -> Vec<GuestInfo> {
+        let linked = self.instances_linked();
+        let named = self.peers().filter(|peer| peer.reaches_us(&linked));
+        let named: BTreeSet<u64> = named.filter_map(|peer| peer.instance).collect();
+        let is_guest = |peer: &&Peer| peer.instance.is_none_or(|known| !named.contains(&known));
+        let guests = self.peers().filter(is_guest).filter_map(|peer| match &peer.id {
+            PeerId::At(_) => None,
+            PeerId::Link(link) => {
+                let height = peer.claim.map(|claim| claim.height);
+                Some(GuestInfo { link: *link, height, last_seen: peer.last_seen })
+            }
+        });
+        guests.collect()
     }
 
     /// The peers that have opened a live connection to us, as both sides say: they are told on that one.

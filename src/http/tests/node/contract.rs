@@ -178,9 +178,13 @@ fn nodes_are_added_listed_and_removed() {
     node.fails((400, "too-many-peers"), "POST /node", r#"{"node":"10.0.0.2:5000"}"#);
     let listed = node.get("/nodes");
     assert_eq!(listed["all_nodes"].as_array().unwrap().len(), 3);
-    let fields =
-        ["failures", "height", "last_seen", "live", "manual", "message", "node", "state", "work"];
-    assert_eq!(names(&listed["peers"][0]), fields);
+    let fields = "failures height incoming last_seen live manual message node outgoing state work";
+    assert_eq!(names(&listed["peers"][0]).join(" "), fields);
+    let ways = ["outgoing", "incoming", "live"].map(|way| listed["peers"][0][way].clone());
+    assert_eq!(ways, [true, false, true]);
+    // Of one without an address nothing is told that says where it is.
+    let guest = serde_json::json!({"link": 4, "height": 9, "last_seen": null});
+    assert_eq!(listed["guests"], serde_json::json!([guest]));
     assert_eq!(listed["peers"][0]["state"], "connected");
     for path in ["/node/localhost:5001", "/node/localhost:5001", "/node/nobody:1"] {
         let removed = node.ok(200, &format!("DELETE {path}"), "");

@@ -14,8 +14,8 @@ use crate::consensus::params::ChainParams;
 use crate::http::live::{self, LiveHub};
 use crate::http::{Api, HttpServer, ROUTES, Running, Settings};
 use crate::node::ports::{
-    ChainName, MineError, Mined, MinerControl, MinerStatus, PeerControl, PeerError, PeerInfo,
-    PeerState, Resolved, SyncStatus,
+    ChainName, GuestInfo, MineError, Mined, MinerControl, MinerStatus, PeerControl, PeerError,
+    PeerInfo, PeerState, Resolved, SyncStatus,
 };
 use crate::node::{NodeHandle, Opening, Origin, open};
 use crate::primitives::{
@@ -111,11 +111,16 @@ impl PeerControl for ListedPeers {
             last_seen: None,
             failures: 0,
             manual: true,
-            live: false,
+            outgoing: true,
+            incoming: false,
         };
         let warning = (node.port() == 6666).then(|| "Beware.".to_owned());
         known.insert(node, info);
         Ok(warning)
+    }
+
+    fn guests(&self) -> Vec<GuestInfo> {
+        vec![GuestInfo { link: LinkId(4), height: Some(Height(9)), last_seen: None }]
     }
 
     fn remove(&self, node: &PeerAddress) {
