@@ -19,7 +19,7 @@ use crate::node::ports::{
 };
 use crate::node::{NodeHandle, Opening, Origin, open};
 use crate::primitives::{
-    Amount, Block, Expiry, Height, Memo, PeerAddress, PublicKey, Tag, Transfer, UnixTime,
+    Amount, Block, Expiry, Height, LinkId, Memo, PeerAddress, PublicKey, Tag, Transfer, UnixTime,
 };
 use crate::runtime::Spawner;
 use crate::wallet::{UnsignedTransfer, Wallet, dev_accounts};
