@@ -100,8 +100,11 @@ impl Network {
         lock(&self.wanted).forget_recent();
         let skipped = change.connected.len().saturating_sub(BLOCKS_OF_A_CHANGE_MAX);
         for block in &change.connected[skipped..] {
-            let lacking = self.table().lacks_block(block.total_work);
-            let Some(news) = self.news_of(node, block).filter(|_| lacking) else { continue };
+            // Before it is read: while a node catches up, nobody lacks what it gets.
+            if !self.table().lacks_block(block.total_work) {
+                continue;
+            }
+            let Some(news) = self.news_of(node, block) else { continue };
             self.table().relay_block(&Arc::new(news), came_from(origin));
         }
         // Pending again after a reorganization, or only now that its turn has come: whoever gave the
