@@ -246,3 +246,38 @@ fn orphans_of_twenty_addresses_over_live_connections() {
     }
     withstands("orphans on lines", &besieged(), orphans_over_lines);
 }
+
+/// Lines of one address at a time: with all attackers, sixty.
+const LINES_OF_ONE: usize = 3;
+
+/// Bytes of a piece of a text that never ends.
+const PIECE: usize = 16 << 10;
+
+/// Keeps texts under way that never end, on several lines.
+fn unfinished_texts(attacker: &Attacker, progress: &Progress) {
+    let goes_on = || progress.goes_on(0, 0);
+    let piece = vec![b' '; PIECE];
+    thread::scope(|scope| {
+        for _ in 0..LINES_OF_ONE {
+            scope.spawn(|| {
+                over_lines(attacker, goes_on, |line| {
+                    line.send_piece(true, &piece)?;
+                    progress.add(PIECE as u64);
+                    while goes_on() {
+                        line.send_piece(false, &piece)?;
+                        progress.add(PIECE as u64);
+                    }
+                    Ok(())
+                });
+            });
+        }
+    });
+}
+
+#[test]
+fn texts_without_an_end_on_live_connections() {
+    if !namespace::is_inside("attack::texts_without_an_end_on_live_connections") {
+        return;
+    }
+    withstands("texts without an end", &besieged(), unfinished_texts);
+}

@@ -178,6 +178,11 @@ impl Line {
         self.send_frame(0x81, text.as_bytes())
     }
 
+    /// Begins a text and goes on with it for ever: a piece of it that is not the last.
+    pub fn send_piece(&self, is_first: bool, piece: &[u8]) -> io::Result<()> {
+        self.send_frame(u8::from(is_first), piece)
+    }
+
     /// Sends a frame whose first byte is given (RFC 6455, 5.2), under a mask of zeros.
     fn send_frame(&self, first: u8, payload: &[u8]) -> io::Result<()> {
         let mut frame = Vec::with_capacity(payload.len() + FRAME_HEAD);
