@@ -15,7 +15,7 @@ use std::time::Duration;
 pub const BATCH_MAX: usize = 16;
 
 /// Bodies beyond the first one missing that are asked for at most: what arrives early is held.
-pub const AHEAD_MAX: usize = 128;
+pub const AHEAD_MAX: usize = 256;
 
 /// Canonical bytes of bodies that are held at most while those before them are missing; beyond it
 /// only the first one missing is asked for.
@@ -26,7 +26,7 @@ pub const STALL: Duration = Duration::from_secs(2);
 
 /// How long it is waited for when nothing else may be asked for, while a peer that gives has nothing
 /// to do: then that one is asked, so that whoever dawdles holds up the others only as long.
-pub const HURRY: Duration = Duration::from_millis(500);
+pub const HURRY: Duration = Duration::from_millis(250);
 
 /// Calls under way to one peer at most, once it has shown that it gives: so that its next answer is
 /// on the way while this one is judged.
