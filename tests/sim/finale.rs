@@ -2,6 +2,7 @@
 
 use crate::check::mined_in;
 use crate::clock::{MINUTE, SECOND};
+use crate::node::Node;
 use crate::world::{What, World};
 use farthing::consensus::check::CheckedTransfer;
 use farthing::primitives::{Height, Work};
@@ -28,11 +29,14 @@ pub enum News {
     Block(Work),
 }
 
-/// How long payments are mined after the last was made.
+/// How long payments are mined after the last was made, unless none waits any more.
 const CLEARING: u64 = 15 * MINUTE;
 
-/// How long after the last block all must stand on one tip.
+/// How long after the last block all must stand on one tip, with one pool.
 const AGREEMENT: u64 = 3 * MINUTE;
+
+/// How often is looked whether something holds that is waited for.
+const LOOK: u64 = 10 * SECOND;
 
 /// Ties that are broken at most: each needs one more block.
 const TIES_MAX: usize = 20;
@@ -47,9 +51,9 @@ impl World {
         self.is_calm = true;
         self.run(CALM);
         self.is_paying = false;
-        self.run(CLEARING);
+        self.run_until(CLEARING, |world| world.is_one() && world.waits_nothing());
         self.is_mining = false;
-        self.run(AGREEMENT);
+        self.run_until(AGREEMENT, Self::is_one);
         self.break_ties();
         self.all_agree();
         self.nothing_vanished();
@@ -121,8 +125,37 @@ impl World {
                 self.run(SECOND);
                 assert!(self.now() > now);
             }
-            self.run(AGREEMENT);
+            self.run_until(AGREEMENT, Self::is_one);
         }
+    }
+
+    /// Lets the world go on until something holds, or for so many microseconds.
+    fn run_until(&mut self, most: u64, holds: impl Fn(&Self) -> bool) {
+        let end = self.now() + most;
+        while self.now() < end && !holds(self) {
+            self.run(LOOK.min(end - self.now()));
+        }
+    }
+
+    /// Whether all nodes stand on one tip, with one pool.
+    fn is_one(&self) -> bool {
+        let state = |node: &Node| {
+            let view = node.run.as_ref().expect("all nodes are up").handle.view();
+            let mut pool: Vec<_> = view.chain.pool().iter().map(|pending| pending.id()).collect();
+            pool.sort_unstable();
+            (view.chain.tip().hash, pool)
+        };
+        let first = state(&self.nodes[0]);
+        self.nodes.iter().all(|node| state(node) == first)
+    }
+
+    /// Whether no transfer waits anywhere to be mined.
+    fn waits_nothing(&self) -> bool {
+        let is_clear = |node: &Node| {
+            let view = node.run.as_ref().expect("all nodes are up").handle.view();
+            view.chain.pool().iter().next().is_none()
+        };
+        self.nodes.iter().all(is_clear)
     }
 
     fn all_agree(&self) {
