@@ -1,6 +1,6 @@
 //! A handful of nodes, linked as a test wants it.
 
-use crate::harness::{Node, Start, wait_until};
+use crate::harness::{Node, Start, wait_in_vain, wait_until};
 use crate::proxy::{Ends, Link, Pace, State, Wires};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -158,10 +158,14 @@ impl World {
     /// Waits until all nodes of a list have one tip, and returns how long that took.
     pub fn agree(&self, what: &str, places: &[usize]) -> Duration {
         let begun = Instant::now();
-        wait_until(what, || {
+        let agreed = wait_in_vain(|| {
             let first = self.nodes[places[0]].tip();
-            places[1..].iter().all(|place| self.nodes[*place].tip() == first)
+            places[1..].iter().all(|place| self.nodes[*place].tip() == first).then_some(())
         });
+        if agreed.is_none() {
+            let logs = places.iter().map(|place| end_of(&self.nodes[*place].log()));
+            panic!("waited in vain for {what}\n{}{}", self.picture(), logs.collect::<String>());
+        }
         begun.elapsed()
     }
 
@@ -187,6 +191,15 @@ impl World {
         self.nodes.iter().map(line).collect()
     }
 }
+
+/// The last lines of a log.
+fn end_of(log: &str) -> String {
+    let lines: Vec<_> = log.lines().collect();
+    lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n") + "\n\n"
+}
+
+/// Lines of a log that are shown when a test fails.
+const LINES_SHOWN: usize = 40;
 
 /// In which directions something is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
