@@ -237,6 +237,12 @@ impl<W> Lines<W> {
         all
     }
 
+    /// Texts that have come on a line and were not read.
+    #[cfg(test)]
+    pub fn unread(&self, id: LinkId) -> usize {
+        self.texts.iter().filter(|(of, _)| *of == id).count()
+    }
+
     /// A text has come.
     pub fn push_text(&mut self, id: LinkId, text: String) {
         self.texts.push_back((id, text));
@@ -255,7 +261,10 @@ impl<W> Lines<W> {
         let may_be_read = |(id, _): &(LinkId, String)| {
             self.lines.get(id).is_none_or(|line| {
                 let has_turn = !line.has_heavy || self.heavy.is_none();
-                has_turn && line.allowance.is_open(now) && !is_behind(*id)
+                has_turn
+                    && !self.reading.contains_key(id)
+                    && line.allowance.is_open(now)
+                    && !is_behind(*id)
             })
         };
         let place = self.texts.iter().position(may_be_read)?;

@@ -49,7 +49,9 @@ pub(super) struct Link {
     leaving: Option<(Bytes, usize)>,
     /// Since when that one leaves.
     leaving_since: Option<Instant>,
-    /// What has gone into the buffer since the system last took all, as the post counts it.
+    /// Bytes that have gone into the buffer since the system last took all.
+    gathered: usize,
+    /// The texts that ended with them, as the post counts them: a text is held until all of it left.
     handed: Held,
     /// Whether there is more to write than the system takes now, or than one turn writes.
     has_unsent: bool,
@@ -131,6 +133,7 @@ impl Link {
             socket: WebSocket::from_partially_read(wire, early, role, Some(config)),
             leaving: None,
             leaving_since: None,
+            gathered: 0,
             handed: Held::default(),
             has_unsent: false,
             has_unread,
@@ -263,6 +266,7 @@ impl Link {
             let is_all = self.gather(post, now)?;
             match self.socket.flush() {
                 Ok(()) => {
+                    self.gathered = 0;
                     post.sent(self.id, std::mem::take(&mut self.handed));
                     if is_all {
                         self.has_unsent = false;
@@ -286,16 +290,16 @@ impl Link {
 
     /// Fills the buffer; true when nothing more waits.
     fn gather(&mut self, post: &Post, now: Instant) -> Result<bool, LinkEnd> {
-        while self.handed.bytes() < GATHER {
+        while self.gathered < GATHER {
             let next = || Some((Bytes::from(post.outgoing(self.id)?), 0));
             let Some((text, start)) = self.leaving.take().or_else(next) else { return Ok(true) };
             let end = text.len().min(start + FRAME_MAX);
             let kind = if start == 0 { Data::Text } else { Data::Continue };
             let is_last = end == text.len();
             let frame = Frame::message(text.slice(start..end), OpCode::Data(kind), is_last);
-            let cost = if is_last { TEXT_COST } else { 0 };
-            self.handed += Held::of(text.len(), end - start + cost);
+            self.gathered += end - start + 1;
             if is_last {
+                self.handed += Held::of(text.len(), text.len() + TEXT_COST);
                 self.leaving_since = None;
             } else {
                 self.leaving_since.get_or_insert(now);

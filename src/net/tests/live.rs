@@ -7,9 +7,9 @@ use crate::net::lines::Way;
 use crate::net::links::LinkEvent;
 use crate::node::Origin;
 use crate::node::ports::PeerControl;
-use crate::primitives::Txid;
+use crate::primitives::{PeerId, Txid};
 use crate::testkit::TestKey;
-use crate::wire::{Frame, Handshake, Question};
+use crate::wire::{Announcement, Frame, Handshake, Question};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -165,14 +165,14 @@ fn who_passes_on_handshakes_and_nothing_else_holds_up_news_for_a_spacing_at_most
     one.join(&two);
     wait("the first to believe that it reaches the second", || {
         between.serve(&one);
-        world.advance(Duration::from_millis(100));
-        one.network.table().reaching_us().contains(&two.at().into())
+        world.advance(Duration::from_millis(20));
+        one.lines() == (1, 0) && one.network.table().reaching_us().contains(&two.at().into())
     });
     let start = world.now().monotonic;
     let (tip, id) = (one.mine(), one.pay());
     wait("both by the exchange of tips and pools", || {
         between.serve(&one);
-        world.advance(Duration::from_millis(50));
+        world.advance(Duration::from_millis(20));
         two.tip() == tip && two.has(&id)
     });
     let took = world.now().monotonic - start;
@@ -264,6 +264,33 @@ fn questions_on_a_line_are_answered_as_over_http() {
         assert_eq!(status, expected, "{question:?}");
         let _: serde_json::Value = serde_json::from_str(&body).unwrap();
     }
+}
+
+#[test]
+fn ids_without_end_are_read_as_fast_as_they_may() {
+    let world = World::new();
+    let node = TestNode::start(&world, 1);
+    let stranger = Stranger::call(&world, 10, &node.network);
+    let theirs = Handshake { instance: 1, ..node.network.handshake_to(&node.node, None) };
+    let hello = Frame::Ask { id: 0, question: Question::Handshake(theirs) };
+    stranger.say(&hello.to_json(node.node.prefix()));
+    assert!(matches!(stranger.hear(), LinkEvent::Frame { .. }));
+    let news = |turn: u8| {
+        let id = |n: u16| {
+            Txid::from_bytes([[turn; 30].as_slice(), &n.to_be_bytes()].concat().try_into().unwrap())
+        };
+        let transactions = (0..1_000).map(id).collect();
+        Frame::Tell(Announcement { from: None, blocks: vec![], transactions })
+    };
+    for frame in (1..=12).map(news) {
+        stranger.say(&frame.to_json(node.node.prefix()));
+    }
+    let id = node.network.lines().inbound()[0].id;
+    let wanted = || crate::net::lock(&node.network.wanted).len_of(&PeerId::Link(id));
+    wait("the first ids", || wanted() >= 2_000);
+    assert!(node.network.lines().unread(id) > 3, "the others wait");
+    world.advance(Duration::from_secs(6));
+    wait("the others", || wanted() >= 3_000 && node.network.lines().unread(id) == 0);
 }
 
 #[test]

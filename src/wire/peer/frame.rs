@@ -64,7 +64,8 @@ impl Frame {
 
     /// The text of the frame. `body` has to be JSON.
     pub fn to_json(&self, prefix: AddressPrefix) -> String {
-        let mut writer = Writer::with_capacity(256);
+        let body = if let Self::Answer { body, .. } = self { body.len() } else { 0 };
+        let mut writer = Writer::with_capacity(256 + body);
         match self {
             Self::Ask { id, question } => {
                 writer.json(r#"{"ask":"#).plain(id).json(r#","what":""#).json(question.what());

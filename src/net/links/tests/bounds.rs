@@ -1,5 +1,6 @@
-//! What is held, link by link and in all, without a socket.
+//! What is held, link by link and in all.
 
+use super::by_hand;
 use crate::net::links::post::{Held, Post};
 use crate::net::links::*;
 use std::time::Instant;
@@ -93,4 +94,20 @@ fn whoever_holds_most_for_long_gives_way() {
     post.end(most, LinkEnd::Busy);
     assert_eq!((post.is_full(), post.gives_way(later)), (false, None));
     assert!(post.has_room(ids[0]));
+}
+
+#[test]
+fn a_text_that_has_left_in_part_counts_as_a_whole() {
+    let (mut link, post, _near, now) = by_hand();
+    let length = 2_000_000;
+    while !link.has_unsent() {
+        let _ = post.send(LinkId(1), "x".repeat(length));
+        link.turn(&post, false, now).unwrap();
+    }
+    let held = post.held().long;
+    assert!(held > 0 && held.is_multiple_of(length + TEXT_COST), "{held}");
+    // Whoever takes a little now and then holds it no longer than whoever takes nothing.
+    let late = now + TEXT_TIME_MAX;
+    let ends = (0..8).find_map(|_| link.turn(&post, false, late).err());
+    assert_eq!(ends, Some(LinkEnd::Stuck));
 }
