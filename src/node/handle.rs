@@ -112,16 +112,21 @@ impl NodeHandle {
             return Err(AcceptError::UnknownParent(previous).into());
         }
         self.judge_header(&block.header, &view)?;
+        self.submit_checked(self.judge_block(block, &view)?, origin)
+    }
+
+    /// As [`Self::check_block`], for a block whose header is good: if its header commits to what is
+    /// wrong with it, it is remembered as invalid, so that nobody is asked for it again.
+    ///
+    /// # Errors
+    /// The rule it breaks, or a failure of this node.
+    pub fn judge_block(&self, block: Block, view: &View) -> Result<CheckedBlock, NodeError> {
         let header = block.header;
-        match self.check_block(block, &view) {
-            Ok(checked) => self.submit_checked(checked, origin),
-            Err(error) => {
-                if error.is_final() {
-                    self.ask(|reply| Command::Refuse { header, reply })?;
-                }
-                Err(error.into())
-            }
+        let checked = self.check_block(block, view);
+        if checked.as_ref().is_err_and(BlockError::is_final) {
+            self.ask(|reply| Command::Refuse { header, reply })?;
         }
+        Ok(checked?)
     }
 
     /// The header's rules come before the body is looked at: they cost microseconds. One from the

@@ -102,7 +102,9 @@ impl Branch {
 
     /// What is to be done, if so many more calls may be made.
     pub(super) fn next(&mut self, calls_left: usize, scene: &Scene<'_>) -> Next {
-        let is_over = self.ended || self.download.is_done();
+        // A branch with an invalid block in it is not kept.
+        let is_gone = scene.chain.headers().get(self.target()).is_none();
+        let is_over = self.ended || is_gone || self.download.is_done();
         if is_over && !self.handing {
             return Next::Over;
         }

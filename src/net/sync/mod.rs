@@ -27,7 +27,7 @@ use self::download::Order;
 pub(super) use self::headers::HEADER_CALLS_MAX;
 use self::headers::{Asking, Headers, HeadersAsked, HeadersGiven};
 use self::progress::{Progress, seconds_for};
-use self::withheld::Withheld;
+use self::withheld::{WITHHELD_MAX, Withheld};
 use super::table::{Table, Times};
 use crate::chain::Chain;
 use crate::chain::headers::HeaderNode;
@@ -136,6 +136,8 @@ pub struct Sync {
 struct Run {
     request: u64,
     rounds: usize,
+    /// Branches that led to nothing: nobody gave their bodies, or these were invalid.
+    passed_over: usize,
     has_adopted: bool,
     stage: Stage,
 }
@@ -199,20 +201,30 @@ impl Sync {
                 },
                 Stage::Bodies(branch, headers) => {
                     branch.tell(self.progress.rate(scene.now), scene.now);
-                    match branch.next(FETCHERS - self.fetching, scene) {
+                    let is_passed_over = match branch.next(FETCHERS - self.fetching, scene) {
                         bodies::Next::Ask(order) => {
                             self.fetching += 1;
                             return Ok(Task::Bodies(branch.serial, order));
                         }
                         bodies::Next::Wait(wait) => return Err(wait),
-                        bodies::Next::Over => {}
+                        // An invalid one is forgotten.
+                        bodies::Next::Over => scene.chain.headers().get(branch.target()).is_none(),
                         bodies::Next::GivenUp => {
                             let tip = *branch.target();
                             log::info!("sync: nobody gives the blocks up to {tip}: later again");
                             self.withheld.note(tip, branch.useless().clone(), scene.now);
+                            true
                         }
+                    };
+                    let brought = Brought { headers: *headers, blocks: branch.adopted() > 0 };
+                    run.passed_over += usize::from(is_passed_over);
+                    // Or what nobody gives would keep off what is lighter and good.
+                    let goes_on =
+                        is_passed_over && !brought.blocks && run.passed_over < WITHHELD_MAX;
+                    if goes_on && self.begin_bodies(brought.headers, scene) {
+                        continue;
                     }
-                    Brought { headers: *headers, blocks: branch.adopted() > 0 }
+                    brought
                 }
             };
             self.end_round(&brought, scene);
@@ -337,6 +349,6 @@ impl Sync {
 impl Run {
     fn new(request: u64) -> Self {
         let stage = Stage::Headers(Headers::default());
-        Self { request, rounds: 0, has_adopted: false, stage }
+        Self { request, rounds: 0, passed_over: 0, has_adopted: false, stage }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// Tips that are passed over at most; the oldest is tried again.
-const WITHHELD_MAX: usize = 64;
+pub(super) const WITHHELD_MAX: usize = 64;
 
 /// How long a tip is passed over, unless somebody new says to have it.
 const WITHHELD_PAUSE: Duration = Duration::from_secs(5);

@@ -59,11 +59,11 @@ impl Network {
         if blocks.iter().any(|block| !order.hashes.contains(&block.hash())) {
             return Err(Fault::LetDown("it gave other blocks than it was asked for".to_owned()));
         }
-        let lie = |error: NodeError| Fault::Lie(error.to_string());
-        let judged = blocks
-            .into_iter()
-            .map(|block| node.check_block(block, &node.view()).map_err(|error| lie(error.into())));
-        judged.collect()
+        let judged = blocks.into_iter().map(|block| node.judge_block(block, &node.view()));
+        judged.collect::<Result<_, _>>().map_err(|error| match blame(&error) {
+            Blame::Lie => Fault::Lie(error.to_string()),
+            Blame::Nobody => Fault::Busy,
+        })
     }
 
     /// Hands what has arrived without a gap to the owner, until there is no more or another does.

@@ -3,6 +3,7 @@
 mod client;
 mod live;
 mod machine;
+mod mutations;
 mod peers;
 mod relay;
 mod sync;
