@@ -21,12 +21,13 @@ pub struct Start {
     network: &'static str,
     port: u16,
     flags: Vec<String>,
+    variables: Vec<(&'static str, String)>,
     is_bare: bool,
 }
 
 impl Default for Start {
     fn default() -> Self {
-        Self { network: "dev", port: 0, flags: Vec::new(), is_bare: false }
+        Self { network: "dev", port: 0, flags: Vec::new(), variables: Vec::new(), is_bare: false }
     }
 }
 
@@ -46,6 +47,12 @@ impl Start {
     /// One more word on the command line.
     pub fn flag(mut self, flag: impl Into<String>) -> Self {
         self.flags.push(flag.into());
+        self
+    }
+
+    /// One more variable of its environment.
+    pub fn variable(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.variables.push((name, value.into()));
         self
     }
 
@@ -99,6 +106,7 @@ impl Start {
         }
         command
             .args(&self.flags)
+            .envs(self.variables.iter().cloned())
             .current_dir(dir)
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())

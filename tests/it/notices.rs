@@ -2,7 +2,7 @@
 
 use crate::browser::{friend, page, says_nothing_bad};
 use crate::harness::{Node, wait_until};
-use crate::peers::{chain_of, with_chain};
+use crate::made_up::{chain_of, with_chain};
 use crate::webdriver::Driver;
 use serde_json::json;
 use std::path::PathBuf;
