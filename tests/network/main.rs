@@ -12,13 +12,19 @@
 
 mod attack;
 mod attacker;
+mod broken;
 mod dead;
+mod double;
 mod figures;
 #[path = "../it/harness.rs"]
 #[allow(dead_code, reason = "each binary of tests takes from it what it needs")]
 mod harness;
 mod hostile;
 mod hostility;
+mod junk;
+#[path = "../it/made_up.rs"]
+#[allow(dead_code, reason = "each binary of tests takes from it what it needs")]
+mod made_up;
 #[path = "../it/mirror.rs"]
 #[allow(dead_code, reason = "each binary of tests takes from it what it needs")]
 mod mirror;
@@ -31,6 +37,7 @@ mod proxy;
 mod raw;
 mod relay;
 mod router;
+mod surrounded;
 mod volume;
 mod watch;
 mod world;

@@ -115,18 +115,32 @@ fn what_is_new_is_soon_everywhere() {
     assert!(blocks.percentile(99) <= Duration::from_millis(block), "{blocks}");
 }
 
-/// Inside of a network of its own, in which a tenth of the packets between nodes is lost.
-#[test]
-fn what_is_lost_on_the_way_comes_all_the_same() {
-    if !namespace::is_inside("relay::what_is_lost_on_the_way_comes_all_the_same") {
+/// Inside of a network of its own, in which packets between nodes are lost.
+fn lossy(test: &str, (percent, delay, rounds): (u32, Duration, u64), most: Duration) {
+    if !namespace::is_inside(test) {
         return;
     }
-    let mut rig = Rig::new(Duration::from_millis(100));
-    namespace::lose_packets(10, &rig.world.ports());
-    let (transfers, blocks) = rig.run(rounds(3));
+    let mut rig = Rig::new(delay);
+    namespace::lose_packets(percent, &rig.world.ports());
+    let (transfers, blocks) = rig.run(rounds);
     assert!(namespace::lost_packets() > 0, "nothing was lost");
-    println!("100 ms a link, 10% lost: transfers everywhere after {transfers}");
-    println!("100 ms a link, 10% lost: tips agree after {blocks}");
-    let most = if is_long() { Duration::from_secs(3) } else { DEADLINE };
+    let what = format!("{} ms a link, {percent}% lost", delay.as_millis());
+    println!("{what}: transfers everywhere after {transfers}");
+    println!("{what}: tips agree after {blocks}");
+    let most = if is_long() { most } else { DEADLINE };
     assert!(blocks.percentile(99) <= most, "{blocks}");
+    let blamed = rig.world.nodes.iter().filter(|node| node.log().contains("no honest node"));
+    assert_eq!(blamed.count(), 0, "nobody is blamed for the network");
+}
+
+#[test]
+fn what_is_lost_on_the_way_comes_all_the_same() {
+    let test = "relay::what_is_lost_on_the_way_comes_all_the_same";
+    lossy(test, (10, Duration::from_millis(100), rounds(3)), Duration::from_secs(3));
+}
+
+#[test]
+fn a_third_lost_and_half_a_second_a_link_are_borne() {
+    let test = "relay::a_third_lost_and_half_a_second_a_link_are_borne";
+    lossy(test, (30, Duration::from_millis(500), rounds(1)), Duration::from_secs(15));
 }
