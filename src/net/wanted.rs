@@ -26,6 +26,10 @@ const SHARED_MAX: usize = 25_000;
 /// Announcements that a peer has room for whatever the others do.
 pub const OWN_MAX: usize = 130;
 
+/// Announcements of one peer that are heard in a second, when it has used up the [`PER_PEER_MAX`] that
+/// it may save up: several times what fits the blocks. Each costs a question; more are dropped.
+pub const HEARD_PER_SECOND: u32 = 512;
+
 /// Transfers that are asked for in one go at most.
 pub const BATCH_MAX: usize = 512;
 
@@ -91,6 +95,27 @@ impl Recent {
     }
 }
 
+/// How many announcements of a peer are heard.
+#[derive(Clone, Copy, Debug)]
+struct Credit {
+    left: f64,
+    counted: Duration,
+}
+
+impl Credit {
+    /// What a newcomer has: as much as there is room for.
+    fn new(now: Duration) -> Self {
+        Self { left: PER_PEER_MAX as f64, counted: now }
+    }
+
+    fn fill(&mut self, now: Duration) {
+        let passed = now.saturating_sub(self.counted).as_secs_f64();
+        self.left += passed * f64::from(HEARD_PER_SECOND);
+        self.left = self.left.min(PER_PEER_MAX as f64);
+        self.counted = now;
+    }
+}
+
 /// All that is wanted.
 #[derive(Debug, Default)]
 pub struct Wanted {
@@ -102,6 +127,8 @@ pub struct Wanted {
     /// Whom a transfer was last asked of, and until when nobody else is.
     asked: HashMap<Txid, (Number, Duration)>,
     recent: Recent,
+    /// Of those who have announced anything and are there.
+    credits: BTreeMap<PeerId, Credit>,
     /// Grows with every announcement and every peer.
     counter: u64,
     /// Whose turn was last.
@@ -144,6 +171,8 @@ impl Wanted {
         self.recent.expire(now);
         let number = self.number(peer);
         let announcer = self.announcers.entry(number).or_default();
+        let credit = self.credits.entry(peer.clone()).or_insert_with(|| Credit::new(now));
+        credit.fill(now);
         let mut dropped = 0;
         for id in ids {
             let is_known = self.announced.contains_key(&(id, number));
@@ -156,10 +185,11 @@ impl Wanted {
             } else {
                 announcer.len() < if has_much { PER_PEER_MAX } else { OWN_MAX }
             };
-            if !has_room {
+            if !has_room || credit.left < 1.0 {
                 dropped += 1;
                 continue;
             }
+            credit.left -= 1.0;
             self.counter += 1;
             announcer.waiting.insert(self.counter, id);
             self.announced.insert((id, number), Some(self.counter));
@@ -278,6 +308,7 @@ impl Wanted {
 
     /// A peer is gone, and so is what it has announced.
     pub fn forget(&mut self, peer: &PeerId) {
+        self.credits.remove(peer);
         let Some(number) = self.peers.remove(peer) else { return };
         let announcer = self.announcers.remove(&number).unwrap_or_default();
         for id in announcer.waiting.values().chain(&announcer.asked) {
@@ -290,6 +321,7 @@ impl Wanted {
     pub fn keep(&mut self, there: impl Fn(&PeerId) -> bool) {
         let gone: Vec<_> = self.peers.keys().filter(|peer| !there(peer)).cloned().collect();
         gone.iter().for_each(|peer| self.forget(peer));
+        self.credits.retain(|peer, _| there(peer));
     }
 
     /// Lets others be asked for what this peer was asked for.

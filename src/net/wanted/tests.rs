@@ -133,6 +133,21 @@ fn a_flood_stays_small_and_hides_nothing() {
 }
 
 #[test]
+fn who_announces_without_end_is_heard_at_a_rate() {
+    let (mut wanted, mut heard) = (Wanted::new(), 0);
+    for turn in 0..100 {
+        let now = at(turn / 10 * 1_000);
+        heard += 1_000 - wanted.announce(&peer(1), ids(turn * 1_000..(turn + 1) * 1_000), now);
+        // It gives nothing, at once, so there is always room for more.
+        while wanted.next(now, |_| true).is_some() {
+            wanted.answered(&peer(1), &[], now);
+        }
+    }
+    assert_eq!(heard, PER_PEER_MAX + 9 * HEARD_PER_SECOND as usize);
+    assert_eq!(wanted.announce(&peer(2), ids(0..1_000), at(9_000)), 0, "another is heard");
+}
+
+#[test]
 fn many_floods_leave_room_for_everyone_else() {
     let mut wanted = Wanted::new();
     let flood = |number: u64| ids(number * 10_000..number * 10_000 + 5_000);
