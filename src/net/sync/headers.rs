@@ -20,8 +20,8 @@ const HEADERS_AHEAD_MAX: u32 = 20_000;
 const HEADERS_OF_ONE_MAX: usize = 40_000;
 
 /// Peers that have come by themselves and are asked in one round at most: each may be silent, and
-/// come again as another.
-const GUESTS_MAX: usize = 2;
+/// come again as another. Fewer than [`HEADER_CALLS_MAX`].
+pub(super) const GUESTS_MAX: usize = 2;
 
 /// Calls for headers under way at most: beside one that is silent a few others are asked.
 pub(in crate::net) const HEADER_CALLS_MAX: usize = 3;
@@ -208,17 +208,19 @@ impl Headers {
         let mut unasked =
             claims.into_iter().filter(|(peer, claim)| !is_out(peer) && !is_known(claim));
         let (peer, claim) = unasked.next().filter(|_| !is_far(scene.chain, headers.heaviest()))?;
-        if peer.address().is_none() && !self.has_turn_for_guest() {
+        if peer.address().is_none() && !self.has_turn_for_guest(asking) {
             return None;
         }
         self.asked.insert(peer.clone());
         Some(Walk { peer, claim, last: None, given: 0, presync: None })
     }
 
-    /// Whether one more is asked that has come by itself: what was found already is fetched before.
-    fn has_turn_for_guest(&self) -> bool {
-        let guests = self.asked.iter().filter(|peer| peer.address().is_none()).count();
-        !self.progress && guests < GUESTS_MAX
+    /// Whether one more is asked that has come by itself: what was found already is fetched before, and
+    /// those of earlier rounds that are still silent count, so that a call is left for who is called.
+    fn has_turn_for_guest(&self, asking: &Asking) -> bool {
+        let all = self.asked.iter().chain(asking.0.keys());
+        let guests: BTreeSet<_> = all.filter(|peer| peer.address().is_none()).collect();
+        !self.progress && guests.len() < GUESTS_MAX
     }
 
     /// A peer that was asked has answered, or not; false if it was not this round that has asked it.

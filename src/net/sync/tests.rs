@@ -2,13 +2,13 @@
 
 use super::bodies::End;
 use super::download::{AHEAD_MAX, HURRY, STALL};
-use super::headers::SILENCE;
+use super::headers::{GUESTS_MAX, SILENCE};
 use super::*;
 use crate::chain::Bodies;
 use crate::chain::accept::Accepted;
 use crate::net::table::Times;
 use crate::node::ports::PeerState;
-use crate::primitives::{Height, PeerAddress, UnixTime};
+use crate::primitives::{Height, LinkId, PeerAddress, UnixTime};
 use crate::testkit::TestChain;
 use crate::wire::{Handshake, PEER_VERSION};
 
@@ -318,6 +318,26 @@ fn beside_one_that_is_silent_another_is_asked_for_headers_and_nobody_is_blamed()
     bench.give_of(&silent, HeadersGiven::Nothing("no answer in time".to_owned()));
     assert_eq!(bench.table.find(&silent).unwrap().state, PeerState::Unreachable);
     assert!(bench.asked().is_empty() && bench.sync.served() == 2);
+}
+
+#[test]
+fn silent_ones_that_came_by_themselves_leave_a_call_for_who_is_called() {
+    let mut bench = Bench::new(30, 1..1);
+    for number in 1..9_u8 {
+        let theirs = said(&bench.theirs, UnixTime(1_000));
+        let theirs = Handshake { instance: number.into(), ..theirs };
+        bench.table.link_in(LinkId(number.into()), &theirs, at_time(bench.now));
+    }
+    let mut silent = 0;
+    for _ in 0..6 {
+        silent += usize::from(bench.asked_for_headers().is_some());
+        bench.now += SILENCE;
+        bench.sync.request();
+    }
+    assert_eq!(silent, GUESTS_MAX);
+    bench.join(20);
+    bench.sync.request();
+    assert_eq!(bench.asked_for_headers(), Some(at(20).into()));
 }
 
 #[test]
