@@ -1,7 +1,7 @@
 //! Live connections: nodes behind routers, lines that break, and who is told on which way.
 
-use super::wires::{Between, Stranger};
-use super::{LOCAL, Server, TestNode, World, address, answer, wait};
+use super::wires::Stranger;
+use super::{LOCAL, TestNode, World, wait};
 use crate::net::eviction::INBOUND_MAX;
 use crate::net::lines::Way;
 use crate::net::links::LinkEvent;
@@ -145,39 +145,6 @@ fn nobody_is_told_twice() {
         assert_eq!((told, world.count(from.port, "transfer")), (1, 0));
     }
     assert_eq!(world.wires.lock().unwrap().count(), 1);
-}
-
-#[test]
-fn who_passes_on_handshakes_and_nothing_else_holds_up_news_for_a_spacing_at_most() {
-    let world = World::new();
-    let (one, two) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
-    // No connection but those of the one between, who answers as the first does.
-    world.wires.lock().unwrap().closed.extend([1, 2]);
-    let (network, node) = (one.network.clone(), one.node.clone());
-    let lie = move |question: &Question| match question {
-        Question::Handshake(_) => Some(answer(&network, &node, question)),
-        _ => None,
-    };
-    let liar = Server::Liar(one.network.clone(), one.node.clone(), Arc::new(lie));
-    world.serve(&address(9), liar);
-    let mut between = Between::new(&world, 9, (&one, &two));
-    two.network.add(address(9).parse().unwrap()).unwrap();
-    one.join(&two);
-    wait("the first to believe that it reaches the second", || {
-        between.serve(&one);
-        world.advance(Duration::from_millis(20));
-        one.lines() == (1, 0) && one.network.table().reaching_us().contains(&two.at().into())
-    });
-    let start = world.now().monotonic;
-    let (tip, id) = (one.mine(), one.pay());
-    wait("both by the exchange of tips and pools", || {
-        between.serve(&one);
-        world.advance(Duration::from_millis(20));
-        two.tip() == tip && two.has(&id)
-    });
-    let took = world.now().monotonic - start;
-    assert_eq!(between.heard, (1, 1), "who is between was told, and kept it");
-    assert!(took < Duration::from_secs(100), "tips within a spacing, pools in turn: {took:?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::net::Begun;
+use crate::net::links::LinkDriver;
 use crate::node::{Event, Inline, Machine, Opening as NodeOpening, open_on};
 
 /// Nobody is called but by the test.
@@ -14,9 +15,9 @@ impl PeerClient for NoClient {
     }
 }
 
-struct Node {
-    network: Arc<Network>,
-    handle: NodeHandle,
+pub(super) struct Node {
+    pub network: Arc<Network>,
+    pub handle: NodeHandle,
     events: Receiver<Event>,
     /// Seconds that its clock is behind.
     behind: Arc<AtomicU64>,
@@ -25,27 +26,39 @@ struct Node {
 }
 
 /// Some nodes, one clock, and what was asked when.
-struct Town {
-    nodes: Vec<Node>,
+pub(super) struct Town {
+    pub nodes: Vec<Node>,
     millis: Arc<AtomicU64>,
     trace: Vec<(u64, usize, String, &'static str)>,
     /// Who does not answer.
     silent: BTreeSet<usize>,
+    /// Who answers handshakes as the first node does, and nothing else.
+    pub between: Option<usize>,
 }
 
 impl Town {
     fn new(count: usize) -> Self {
+        Self::on((0..count).map(|_| None).collect())
+    }
+
+    /// With what moves the live connections of each.
+    pub(super) fn on(links: Vec<Option<Arc<dyn LinkDriver>>>) -> Self {
         let millis = Arc::new(AtomicU64::new(1_000));
-        let nodes = (0..count).map(|index| Node::open(index, &millis)).collect();
-        Self { nodes, millis, trace: Vec::new(), silent: BTreeSet::new() }
+        let nodes = links.into_iter().enumerate();
+        let nodes = nodes.map(|(index, links)| Node::open(index, links, &millis)).collect();
+        Self { nodes, millis, trace: Vec::new(), silent: BTreeSet::new(), between: None }
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        Duration::from_millis(self.millis.load(Ordering::SeqCst))
     }
 
     /// Makes a node call another from now on.
-    fn join(&self, one: usize, other: usize) {
+    pub(super) fn join(&self, one: usize, other: usize) {
         self.nodes[one].network.table().add_manual(&at(other));
     }
 
-    fn mine(&mut self, index: usize, count: usize) -> BlockHash {
+    pub(super) fn mine(&mut self, index: usize, count: usize) -> BlockHash {
         let handle = self.nodes[index].handle.clone();
         for _ in 0..count {
             let (view, now) = (handle.view(), handle.now());
@@ -60,7 +73,7 @@ impl Town {
     }
 
     /// Does one thing that is due; or moves the clock to when something is.
-    fn step(&mut self) {
+    pub(super) fn step(&mut self) {
         let mut idle = Duration::from_secs(60);
         for index in 0..self.nodes.len() {
             let node = &self.nodes[index];
@@ -89,8 +102,20 @@ impl Town {
         if self.silent.contains(&index) {
             return Err(CallError::TimedOut);
         }
+        if self.between == Some(index) {
+            return Ok(self.pass_on(0, call));
+        }
         let node = &self.nodes[index];
         Ok(answer(&node.network, &node.handle, call))
+    }
+
+    /// Answers a handshake as a node does, and nothing else.
+    pub(super) fn pass_on(&self, index: usize, question: &Question) -> Reply {
+        let node = &self.nodes[index];
+        match question {
+            Question::Handshake(_) => answer(&node.network, &node.handle, question),
+            _ => refusal(404, "not-found", &"no such route"),
+        }
     }
 
     fn run(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
@@ -103,13 +128,13 @@ impl Town {
         panic!("too many steps: {what}: {:?}", &self.trace[self.trace.len().saturating_sub(20)..]);
     }
 
-    fn tip(&self, index: usize) -> BlockHash {
+    pub(super) fn tip(&self, index: usize) -> BlockHash {
         self.nodes[index].handle.view().chain.tip().hash
     }
 }
 
 impl Node {
-    fn open(index: usize, millis: &Arc<AtomicU64>) -> Self {
+    fn open(index: usize, links: Option<Arc<dyn LinkDriver>>, millis: &Arc<AtomicU64>) -> Self {
         let (dir, clock) = (tempfile::tempdir().unwrap(), millis.clone());
         let behind = Arc::new(AtomicU64::new(0));
         let wrong = behind.clone();
@@ -131,7 +156,7 @@ impl Node {
         let events = opened.events.remove(0);
         let (inline, handle) = Inline::new(opened.owner, opened.handle);
         let network = Network::new(Opening {
-            links: None,
+            links,
             node: handle.clone(),
             client: Box::new(NoClient),
             file: dir.path().join("peers.txt").as_path().into(),
@@ -145,7 +170,7 @@ impl Node {
     }
 }
 
-fn at(index: usize) -> PeerAddress {
+pub(super) fn at(index: usize) -> PeerAddress {
     address(1 + u16::try_from(index).unwrap()).parse().unwrap()
 }
 

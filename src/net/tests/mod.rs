@@ -1,5 +1,6 @@
 //! Real nodes with their owners and files in one process, joined by a network that is a map.
 
+mod between;
 mod client;
 mod doors;
 mod live;

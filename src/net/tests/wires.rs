@@ -1,11 +1,10 @@
 //! Live connections of the world: texts go from one node's queue to the other's.
 
-use super::{BASE, TestNode, World, wait};
+use super::{BASE, World, wait};
 use crate::net::Network;
 use crate::net::links::{How, LinkDriver, LinkEnd, LinkEvent, LinkFull, TEXT_MAX};
 use crate::node::ports::PeerControl;
 use crate::primitives::{LinkId, PeerAddress};
-use crate::wire::{Frame, Handshake, Question};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -25,8 +24,6 @@ pub(in crate::net) struct Wires {
     pub dead: BTreeSet<u16>,
     /// Nodes to which none is opened.
     pub closed: BTreeSet<u16>,
-    /// Who has no network and lets everybody in, each with the number of its last connection.
-    hosts: BTreeMap<u16, u64>,
     /// Texts that were sent: by whom, to whom.
     pub texts: Vec<(u16, u16, String)>,
 }
@@ -57,17 +54,6 @@ impl Wires {
         while let Some(end) = self.pairs.keys().next().copied() {
             self.end(end, LinkEnd::Lost("cut".to_owned()));
         }
-    }
-
-    /// A host lets one in.
-    fn let_in(&mut self, called: u16, other: End, address: PeerAddress) -> bool {
-        let Some(last) = self.hosts.get_mut(&called) else { return false };
-        *last += 1;
-        let end = (called, LinkId(*last));
-        self.pairs.insert(end, other);
-        self.pairs.insert(other, end);
-        self.tell(other, LinkEvent::Opened { id: other.1, how: How::Dialled(address) });
-        true
     }
 
     /// Connections that are open.
@@ -114,13 +100,7 @@ impl LinkDriver for FakeLinks {
         let is_cut = self.world.cuts.lock().unwrap().contains(&(BASE + self.port, address.port()));
         let server = self.world.servers.lock().unwrap().get(&address.to_string()).cloned();
         let called = address.port() - BASE;
-        let is_closed = {
-            let mut wires = self.world.wires.lock().unwrap();
-            if wires.let_in(called, (self.port, id), address.clone()) {
-                return;
-            }
-            wires.closed.contains(&called)
-        };
+        let is_closed = self.world.wires.lock().unwrap().closed.contains(&called);
         match server.as_ref().and_then(|server| server.network()) {
             Some(network) if !is_cut && !is_closed && !is_liar => {
                 self.dial_at(id, address, network);
@@ -162,52 +142,6 @@ impl LinkDriver for FakeLinks {
     }
 
     fn done(&self, _: LinkId) {}
-}
-
-/// Someone between two nodes: to each it is the other, in all that handshakes say, and it passes on
-/// nothing else. Who dials it speaks with the first.
-pub(super) struct Between {
-    links: FakeLinks,
-    events: Receiver<LinkEvent>,
-    /// What was told it: blocks and transfers.
-    pub heard: (usize, usize),
-}
-
-/// The number of the connection that it has opened.
-const OWN: LinkId = LinkId(0);
-
-impl Between {
-    /// Opens a connection to the first node, as if it were the second.
-    pub(super) fn new(world: &Arc<World>, port: u16, (one, two): (&TestNode, &TestNode)) -> Self {
-        let (links, events) = FakeLinks::new(world, port);
-        world.wires.lock().unwrap().hosts.insert(port, OWN.0);
-        links.dial_at(OWN, &one.at(), &one.network);
-        let theirs = two.network.handshake_to(&two.node, None);
-        let question = Question::Handshake(Handshake { node: None, ..theirs });
-        let hello = Frame::Ask { id: 0, question }.to_json(one.node.prefix());
-        links.send(OWN, hello).unwrap();
-        Self { links, events, heard: (0, 0) }
-    }
-
-    /// Answers what has come: handshakes as the first node does, and that all else is unknown.
-    pub(super) fn serve(&mut self, one: &TestNode) {
-        for event in self.events.try_iter() {
-            let LinkEvent::Frame { id, text } = event else { continue };
-            let frame = Frame::from_json(&text, one.node.prefix()).unwrap();
-            if let Frame::Tell(news) = &frame {
-                self.heard.0 += news.blocks.len();
-                self.heard.1 += news.transactions.len();
-            }
-            let Frame::Ask { id: number, question } = frame else { continue };
-            let reply = super::answer(&one.network, &one.node, &question);
-            let (status, body) = match question {
-                Question::Handshake(_) => (reply.status, reply.body),
-                _ => (404, r#"{"message":"no","code":"not-found"}"#.to_owned()),
-            };
-            let answer = Frame::Answer { id: number, status, body };
-            let _ = self.links.send(id, answer.to_json(one.node.prefix()));
-        }
-    }
 }
 
 /// Someone who speaks on a live connection as it likes.
