@@ -4,6 +4,7 @@
 //! beyond [`SHORT`] bytes each, all bodies that are being read hold at most [`LONG_MAX`].
 
 use super::client::CallError;
+use crate::primitives::room::{cut_room, make_room};
 use std::io::{ErrorKind, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,12 +14,6 @@ const SHORT: usize = 64 << 10;
 /// Bytes of all bodies under way beyond that: a few batches of blocks, or one answer of the longest.
 /// Whoever needs more is put off.
 pub const LONG_MAX: usize = 6 << 20;
-
-/// Bytes that a long body has room for from the start; those that are never written cost nothing.
-/// Memory of this size goes back to the system as soon as it is free. What is smaller glibc keeps for
-/// the thread that had it (`DEFAULT_MMAP_THRESHOLD_MAX`, malloc.c): a dozen threads, each with the
-/// longest answer it ever had.
-const ROOM: usize = (32 << 20) + 1;
 
 /// Bytes read at once.
 const PIECE: usize = 16 << 10;
@@ -54,11 +49,11 @@ impl Reading {
             }
             if length > SHORT {
                 share.grow_to(length - SHORT)?;
-                // Once.
-                body.reserve_exact(ROOM.max(length).saturating_sub(body.len()));
             }
+            make_room(&mut body, length);
             body.extend_from_slice(&piece[..count]);
         }
+        cut_room(&mut body);
         String::from_utf8(body).map_err(|_| CallError::Unreadable)
     }
 }

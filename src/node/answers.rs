@@ -8,6 +8,7 @@
 use super::error::NodeError;
 use super::handle::NodeHandle;
 use super::view::View;
+use crate::primitives::room::{cut_room, make_room};
 use crate::primitives::{Block, BlockHash, BodyRef, CompactBlock, Header, Height, Txid};
 use crate::storage::{BlockReader, CopyError, StoreError};
 use crate::wire::{
@@ -23,6 +24,9 @@ pub const BLOCKS_ASKED_MAX: usize = 16;
 /// Bytes of one answer of blocks: when the next would make it longer it ends there, after one block
 /// at least, and whoever asked comes again for the rest.
 pub const BLOCKS_BYTES_MAX: u64 = 2 << 20;
+
+/// Bytes of an answer that are read at once.
+const PIECE: usize = 16 << 10;
 
 /// An answer that is read while it is sent, in constant memory.
 pub type Stream = Box<dyn Read + Send>;
@@ -43,8 +47,22 @@ impl Answer {
     pub fn into_text(self) -> io::Result<String> {
         match self {
             Self::Text(text) => Ok(text),
-            Self::Stream(stream) => io::read_to_string(stream),
+            Self::Stream(stream) => read_all(stream),
         }
+    }
+}
+
+fn read_all(mut from: Stream) -> io::Result<String> {
+    let (mut text, mut piece) = (Vec::new(), [0; PIECE]);
+    loop {
+        let count = from.read(&mut piece)?;
+        if count == 0 {
+            cut_room(&mut text);
+            return String::from_utf8(text).map_err(io::Error::other);
+        }
+        let length = text.len() + count;
+        make_room(&mut text, length);
+        text.extend_from_slice(&piece[..count]);
     }
 }
 
@@ -269,13 +287,17 @@ pub fn pool_ids(node: &NodeHandle, buckets: &[u8]) -> String {
 }
 
 fn array(elements: impl Iterator<Item = String>) -> String {
-    let mut text = String::new();
+    let mut text = Vec::new();
     for element in elements {
-        text.push(if text.is_empty() { '[' } else { ',' });
-        text.push_str(&element);
+        let length = text.len() + 1 + element.len();
+        make_room(&mut text, length);
+        text.push(if text.is_empty() { b'[' } else { b',' });
+        text.extend_from_slice(element.as_bytes());
     }
     if text.is_empty() {
-        text.push('[');
+        text.push(b'[');
     }
-    text + "]"
+    text.push(b']');
+    cut_room(&mut text);
+    String::from_utf8(text).expect("only texts were put together")
 }

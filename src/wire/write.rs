@@ -1,6 +1,7 @@
 //! Writing: canonical JSON text, compact and fast.
 
 use super::list::ArrayFrame;
+use crate::primitives::room::{cut_room, with_room};
 use crate::primitives::{AddressPrefix, Amount, PublicKey, Txid};
 use data_encoding::BASE64URL_NOPAD;
 use std::fmt::Display;
@@ -14,7 +15,7 @@ pub(super) struct Writer(Vec<u8>);
 
 impl Writer {
     pub(super) fn with_capacity(bytes: usize) -> Self {
-        Self(Vec::with_capacity(bytes))
+        Self(with_room(bytes))
     }
 
     /// JSON as it stands.
@@ -93,7 +94,8 @@ impl Writer {
     }
 
     /// The text.
-    pub(super) fn finish(self) -> String {
+    pub(super) fn finish(mut self) -> String {
+        cut_room(&mut self.0);
         String::from_utf8(self.0).expect("only UTF-8 was written")
     }
 }
