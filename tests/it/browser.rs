@@ -109,6 +109,19 @@ fn a_wallet_is_created_shown_once_and_loaded() {
 }
 
 #[test]
+fn a_page_that_the_browser_has_kept_works_as_well() {
+    let Some(driver) = Driver::start() else { return };
+    let node = Node::dev();
+    let page = page(&driver, &node);
+    for path in ["/network", "/", "/", "/network"] {
+        show(&page, &node, path);
+        let sheets = page.run("return [...document.styleSheets].length", &json!([]));
+        assert!(sheets.as_u64() > Some(0), "{path} has no style: {sheets}");
+    }
+    says_nothing_bad(&page);
+}
+
+#[test]
 fn blocks_are_mined_one_by_one_and_in_a_row() {
     let Some(driver) = Driver::start() else { return };
     let node = Node::dev();

@@ -72,8 +72,10 @@ fn file(request: &Request, name: &str) -> Answer {
     let place = FILES.iter().position(|(known, _)| *known == name).ok_or_else(missing)?;
     let (tag, kind) = (&TAGS[place], content_type(name).ok_or_else(missing)?);
     let is_fresh = request.headers.get("if-none-match").is_some_and(|held| holds(held, tag));
-    let response =
-        if is_fresh { Response::empty(304) } else { Response::new(200, kind, FILES[place].1) };
+    // Of one kind both times: a browser puts the fields of a 304, what the page may do among them, over
+    // those that it has kept.
+    let (status, bytes) = if is_fresh { (304, &[][..]) } else { (200, FILES[place].1) };
+    let response = Response::new(status, kind, bytes);
     // Kept by browsers, but asked about each time: a new version of the node shows its own page.
     Ok(response.with_header("ETag", tag.as_str()).with_header("Cache-Control", "no-cache"))
 }

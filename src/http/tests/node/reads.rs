@@ -272,6 +272,10 @@ fn the_page_and_its_parts_are_served_and_kept_by_their_tag() {
         let again = node.ask(&format!("GET {path}"), &format!("If-None-Match: {tag}\r\n"), "");
         assert_eq!((again.status, again.body.len()), (304, 0), "{path}");
         assert_eq!(again.field("etag"), Some(tag));
+        // A browser puts these over those it has kept.
+        let policy = answer.field("content-security-policy");
+        assert!(policy.is_some() && again.field("content-security-policy") == policy, "{path}");
+        assert_eq!(again.field("content-type").as_deref(), Some(kind), "{path}");
         let head = node.ask(&format!("HEAD {path}"), "", "");
         assert_eq!(head.field("content-length"), Some(answer.body.len().to_string()), "{path}");
     }
