@@ -3,7 +3,7 @@
 //! All threads are alike. How many calls of each kind may be under way is for those who hand them
 //! out, and there are as many threads as these allow in all: whatever is due finds a thread.
 
-use super::job::Begun;
+use super::job::{Begun, Job};
 use super::lines::READERS;
 use super::sync::{FETCHERS, HEADER_CALLS_MAX};
 use super::table::CALLS_MAX;
@@ -90,18 +90,26 @@ impl Network {
 
     /// Does what is due until the network is stopped.
     fn work(&self) {
+        while let Some(job) = self.await_job() {
+            if let Begun::Http { address, question, pace } = self.begin(&job) {
+                let answer = self.client.call(&address, &question, pace);
+                self.finish(job, answer);
+            }
+        }
+    }
+
+    /// Waits for something to do; `None` once the network is stopped. One thread looks and waits at a
+    /// time, and the next looks once that one has found something: a change wakes one thread, not all.
+    fn await_job(&self) -> Option<Job> {
+        let _looks = lock(&self.looks);
         while !self.is_over() {
             // Before looking: what changes in between is not waited for.
             let seen = self.signal.seen();
             match self.next() {
-                Ok(job) => {
-                    if let Begun::Http { address, question, pace } = self.begin(&job) {
-                        let answer = self.client.call(&address, &question, pace);
-                        self.finish(job, answer);
-                    }
-                }
+                Ok(job) => return Some(job),
                 Err(wait) => self.signal.wait(seen, wait.min(TICK)),
             }
         }
+        None
     }
 }

@@ -154,6 +154,8 @@ pub struct Network {
     lines: Mutex<Lines<Waits>>,
     /// Something in these has changed.
     signal: Signal,
+    /// Held by the thread that looks for something to do.
+    looks: Mutex<()>,
     /// Held while the file is written, so that an older list never replaces a newer one.
     file: Mutex<PeersFile>,
     /// Whether nobody is to wait for peers any more.
@@ -213,6 +215,7 @@ impl Network {
             incoming: Mutex::default(),
             lines: Mutex::default(),
             signal: Signal::default(),
+            looks: Mutex::default(),
             file: Mutex::new(file),
             waits_end: AtomicBool::new(false),
         })
