@@ -161,7 +161,8 @@ impl Wanted {
     }
 
     /// A peer has announced transfers, none of which should be here. Returns how many found no
-    /// room; those that have come a moment ago or that it has announced already are not counted.
+    /// room; those that have come a moment ago or that it has announced already are not counted. Once
+    /// no more of it is heard the rest is not looked at, nor counted.
     pub fn announce(
         &mut self,
         peer: &PeerId,
@@ -175,6 +176,10 @@ impl Wanted {
         credit.fill(now);
         let mut dropped = 0;
         for id in ids {
+            if credit.left < 1.0 {
+                dropped += 1;
+                break;
+            }
             let is_known = self.announced.contains_key(&(id, number));
             if is_known || self.recent.ids.contains(&id) {
                 continue;
@@ -185,7 +190,7 @@ impl Wanted {
             } else {
                 announcer.len() < if has_much { PER_PEER_MAX } else { OWN_MAX }
             };
-            if !has_room || credit.left < 1.0 {
+            if !has_room {
                 dropped += 1;
                 continue;
             }
