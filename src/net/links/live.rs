@@ -20,15 +20,26 @@ const LEAVING_MAX: usize = 16;
 /// How long they are read, so that the other side gets the reason before the end.
 const LEAVING_TIME: Duration = Duration::from_secs(1);
 
+/// Bytes that are read of each meanwhile: what may have been under way when it was told.
+const LEAVING_BYTES: usize = 128 * 1024;
+
 /// How long the thread sleeps at most.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
+
+/// A connection whose other side was told goodbye.
+struct Leaving {
+    stream: TcpStream,
+    until: Instant,
+    /// Bytes that may still be read of it.
+    left: usize,
+}
 
 /// The thread's state.
 pub(super) struct Live {
     post: Arc<Post>,
     wake: UnixStream,
     links: Vec<Link>,
-    leaving: Vec<(TcpStream, Instant)>,
+    leaving: Vec<Leaving>,
     /// Counts the rounds, so that each begins with another link.
     round: usize,
 }
@@ -85,7 +96,8 @@ impl Live {
             }
         }
         let first_leaving = sockets.len();
-        let leaving = self.leaving.iter().map(|(stream, _)| PollFd::new(stream, PollFlags::IN));
+        let leaving =
+            self.leaving.iter().map(|leaving| PollFd::new(&leaving.stream, PollFlags::IN));
         sockets.extend(leaving);
         let sleep = self.sleep(now);
         let sleep = Timespec {
@@ -105,7 +117,7 @@ impl Live {
             return Duration::ZERO;
         }
         let due = self.links.iter().map(Link::due);
-        let leaving = self.leaving.iter().map(|(_, until)| *until);
+        let leaving = self.leaving.iter().map(|leaving| leaving.until);
         // Who gives way is not known before that.
         let longest = if self.post.is_full() { HOLD_MAX } else { SLEEP_MAX };
         due.chain(leaving)
@@ -141,7 +153,8 @@ impl Live {
             let link = self.links.swap_remove(place);
             let id = link.id;
             if let Some(stream) = link.farewell(&end) {
-                self.leaving.push((stream, now + LEAVING_TIME));
+                let until = now + LEAVING_TIME;
+                self.leaving.push(Leaving { stream, until, left: LEAVING_BYTES });
             }
             self.post.end(id, end);
         }
@@ -152,15 +165,18 @@ impl Live {
     fn see_off(&mut self, now: Instant) {
         let surplus = self.leaving.len().saturating_sub(LEAVING_MAX);
         self.leaving.drain(..surplus);
-        self.leaving.retain_mut(|(stream, until)| {
-            let mut bytes = [0; 16 * 1024];
-            let is_there = match stream.read(&mut bytes) {
-                Ok(read) => read > 0,
+        let mut bytes = [0; 16 * 1024];
+        self.leaving.retain_mut(|leaving| {
+            let is_there = match leaving.stream.read(&mut bytes) {
+                Ok(read) => {
+                    leaving.left = leaving.left.saturating_sub(read);
+                    read > 0
+                }
                 Err(error) => {
                     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
                 }
             };
-            is_there && now < *until
+            is_there && leaving.left > 0 && now < leaving.until
         });
     }
 }
