@@ -3,6 +3,7 @@
 //! They shake hands as the protocol wants it, and what they are asked they have not.
 
 use crate::mirror::DEV;
+use farthing::net::links::FRAME_MAX;
 use farthing::primitives::{Height, UnixTime, Work};
 use farthing::testkit::TestChain;
 use farthing::wire::{Frame, Handshake, PEER_VERSION, Question, Reach};
@@ -164,7 +165,7 @@ impl Requests {
 /// A live connection of an attacker.
 pub struct Line {
     stream: TcpStream,
-    /// Held while a frame is sent.
+    /// Held while a text is sent.
     sends: Mutex<()>,
     attacker: Attacker,
 }
@@ -173,13 +174,21 @@ pub struct Line {
 const FRAME_HEAD: usize = 14;
 
 impl Line {
-    /// Sends a text as one frame.
+    /// Sends a text, in frames as long as may be.
     pub fn send(&self, text: &str) -> io::Result<()> {
-        self.send_frame(0x81, text.as_bytes())
+        let _turn = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
+        let pieces = text.as_bytes().chunks(FRAME_MAX);
+        let last = pieces.len() - 1;
+        for (place, piece) in pieces.enumerate() {
+            let (kind, is_last) = (u8::from(place == 0), place == last);
+            self.send_frame(kind | if is_last { 0x80 } else { 0 }, piece)?;
+        }
+        Ok(())
     }
 
     /// Begins a text and goes on with it for ever: a piece of it that is not the last.
     pub fn send_piece(&self, is_first: bool, piece: &[u8]) -> io::Result<()> {
+        let _turn = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
         self.send_frame(u8::from(is_first), piece)
     }
 
@@ -190,7 +199,6 @@ impl Line {
         frame.extend((payload.len() as u64).to_be_bytes());
         frame.extend([0; 4]);
         frame.extend(payload);
-        let _turn = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
         (&mut &self.stream).write_all(&frame)
     }
 

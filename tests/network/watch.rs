@@ -26,7 +26,11 @@ impl Watch {
         let seen = Seen::default();
         let watch = Self { seen: seen.clone(), stream: stream.try_clone().expect("a socket") };
         let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
-        assert!(lines.any(|line| line == "event: status"), "the events begin");
+        let mut head = Vec::new();
+        while head.last().is_none_or(|line| line != "event: status") {
+            let line = lines.next().unwrap_or_else(|| panic!("no events begin: {head:?}"));
+            head.push(line);
+        }
         thread::spawn(move || note(&seen, lines));
         watch
     }
