@@ -39,6 +39,16 @@ function drawFacts() {
   setText(chip, `${status.network} network`);
 }
 
+/** Seconds that the clock may be off before nothing is mined, as in the node. */
+const CLOCK_OFFSET_MAX = 15;
+
+/** What is said of the node's clock, if it seems to be wrong. */
+function clockRows({ clock_offset: offset, clock_behind: behind }) {
+  const row = (seconds, way) => [['Clock', `${durationText(seconds)} ${way}: set it right`]];
+  if (Math.abs(offset) > CLOCK_OFFSET_MAX) return row(Math.abs(offset), offset > 0 ? 'behind' : 'ahead');
+  return Number.isFinite(behind) ? row(behind, 'behind') : [];
+}
+
 function drawAbout() {
   const status = store.get('status');
   if (!status || store.get('place') !== 'network') return;
@@ -48,7 +58,7 @@ function drawAbout() {
     ['Chain id', hashElement(status.chain_id, 'chain id')],
     ['Newest block', hashElement(status.tip, 'hash of the newest block')],
     ['State', status.synced ? 'Up to date' : progressText(status)],
-    ...(Number.isFinite(status.clock_behind) ? [['Clock', `${durationText(status.clock_behind)} behind: set it right`]] : []),
+    ...clockRows(status),
     ['Difficulty', shortNumber(status.difficulty)],
     ['Network hash rate', hashRateText(status.hash_rate)],
     ['Own hash rate', status.miner?.on ? hashRateText(status.miner.hash_rate) : 'Not mining'],

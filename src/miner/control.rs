@@ -19,7 +19,7 @@ pub const CLOCK_OFFSET_MAX: u64 = 15;
 /// How often a caller who waits for a block is asked whether it has left.
 const CANCEL_LOOK: Duration = Duration::from_millis(50);
 
-/// Tells by how many seconds the clock is off those of the peers, if enough of them are known.
+/// Tells by how many seconds the clocks of the peers are ahead of ours, if enough of them are known.
 pub type ClockOffset = Box<dyn Fn() -> Option<i64> + Send + Sync>;
 
 /// The way to the miner. It keeps the node's owner alive, so it must be dropped before the owner

@@ -380,7 +380,7 @@ impl Pause {
         match self {
             Self::NoWallet => log::warn!("mining waits for a wallet: create one first"),
             Self::ClockOff(offset) => {
-                log::warn!("mining pauses: the clock is {offset} s off those of the peers");
+                log::warn!("mining pauses: {}", MineError::ClockOff(*offset));
             }
             Self::Early => log::warn!("mining waits: the last block is ahead of this clock"),
             Self::Rest(_) => (),

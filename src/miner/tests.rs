@@ -272,6 +272,10 @@ fn with_a_clock_that_is_off_nothing_is_mined() {
     let mining =
         fixture.mining_with(&Portable, Box::new(move || Some(shown.load(Ordering::SeqCst))));
     assert_eq!(mining.mine_one(), Err(MineError::ClockOff(16)));
+    let words = |offset| MineError::ClockOff(offset).to_string();
+    let rest = "those of the peers: set it right before mining";
+    assert_eq!(words(16), format!("the clock is 16 s behind {rest}"));
+    assert_eq!(words(-600), format!("the clock is 600 s ahead of {rest}"));
     offset.store(-16, Ordering::SeqCst);
     assert_eq!(mining.mine_one(), Err(MineError::ClockOff(-16)));
     mining.handle.switch(true);

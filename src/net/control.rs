@@ -27,9 +27,6 @@ const RESOLVE_SYNC_MAX: Duration = Duration::from_secs(60);
 /// ten seconds in all if the peers only drip.
 const RESOLVE_IDLE_MAX: Duration = Duration::from_secs(5);
 
-/// Peers whose clocks are needed to judge ours.
-const CLOCKS_MIN: usize = 4;
-
 /// Blocks that are looked through for what the wallet would lose; beyond it the sum says "at least".
 const LOSSES_DEPTH_MAX: u32 = 1_000;
 
@@ -170,20 +167,19 @@ impl PeerControl for Network {
 
     fn sync_status(&self) -> SyncStatus {
         let Some(node) = self.node() else { return SyncStatus::default() };
-        let (view, now) = (node.view(), node.now().monotonic);
+        let (view, times) = (node.view(), times(&node));
         let chain = &view.chain;
         let (sync, table) = (lock(&self.sync), self.table());
         let everyone_asked = table.peers().all(|peer| peer.state != PeerState::New);
-        let connected = table.peers().filter(|peer| peer.is_connected());
-        let (blocks_per_second, seconds_left) = sync.pace(chain, now);
+        let (blocks_per_second, seconds_left) = sync.pace(chain, times.monotonic);
         SyncStatus {
             height: chain.height(),
             best_height: chain.headers().heaviest().height,
             blocks_per_second,
             seconds_left,
             synced: everyone_asked && sync.is_in_front(chain, &table),
-            clock_offset: median(connected.filter_map(|peer| peer.clock_offset)),
-            clock_behind: table.clock_behind(times(&node)),
+            clock_offset: table.clock_offset(times),
+            clock_behind: table.clock_behind(times),
         }
     }
 }
@@ -311,11 +307,4 @@ fn received_above(node: &NodeHandle, view: &View, fork: Height) -> (Amount, bool
         sum = amounts.fold(sum, |sum, amount| sum.checked_add(amount).unwrap_or(sum));
     }
     (sum, tip.0 - fork.0 <= LOSSES_DEPTH_MAX)
-}
-
-/// The median of at least [`CLOCKS_MIN`] offsets.
-fn median(offsets: impl Iterator<Item = i64>) -> Option<i64> {
-    let mut offsets: Vec<i64> = offsets.collect();
-    offsets.sort_unstable();
-    (offsets.len() >= CLOCKS_MIN).then(|| offsets[offsets.len() / 2])
 }

@@ -9,6 +9,7 @@
 //! another says; every list has a bound.
 
 mod claims;
+mod clocks;
 mod heard;
 mod linked;
 mod members;

@@ -33,8 +33,11 @@ pub enum MineError {
     /// Whoever asked has left.
     #[error("mining was cancelled")]
     Cancelled,
-    /// This node's clock and its peers' differ too much to stamp a block.
-    #[error("the clock is {0} s off those of the peers: set it right before mining")]
+    /// The peers' clocks are so many seconds ahead of this node's, or behind: too much to stamp a block.
+    #[error(
+        "the clock is {} s {} those of the peers: set it right before mining",
+        .0.unsigned_abs(), if *.0 > 0 { "behind" } else { "ahead of" }
+    )]
     ClockOff(i64),
     /// The node is stopping or could not keep the block.
     #[error("mining failed: {0}")]
@@ -264,10 +267,11 @@ pub struct SyncStatus {
     pub synced: bool,
     /// The greatest height that a peer has shown headers for.
     pub best_height: Height,
-    /// Median offset of the peers' clocks in seconds; `None` with fewer than 4 peers.
+    /// Seconds by which the clocks of the peers that we call are ahead of ours, as their median; `None` with
+    /// fewer than 4 places of such, unless one that a person added has shown blocks that bear it out.
     pub clock_offset: Option<i64>,
     /// Seconds that our clock has to go on for blocks that peers have shown to be taken, if these are due
-    /// by the clocks there; `None` without such.
+    /// by the clocks there; `None` without such. A single liar can cause this: it is a warning.
     pub clock_behind: Option<u32>,
 }
 

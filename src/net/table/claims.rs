@@ -111,16 +111,6 @@ impl Table {
         early.is_some_and(|early| early.due > times.unix && early.until > times.monotonic)
     }
 
-    /// Seconds that our clock has to go on for headers that peers have shown and that are due by their
-    /// clocks; `None` without such.
-    pub fn clock_behind(&self, times: Times) -> Option<u32> {
-        let behind = self.peers().filter_map(|peer| {
-            let left = peer.early?.due.0.checked_sub(times.unix.0).filter(|left| *left > 0)?;
-            (peer.clock_offset? >= left.into()).then_some(left)
-        });
-        behind.max()
-    }
-
     /// A peer has lied: it is left alone for a while.
     pub fn accuse(&mut self, id: &PeerId, error: &dyn Display, now: Duration) {
         log::warn!("{id} sent what no honest node sends, and is refused for a while: {error}");

@@ -211,6 +211,7 @@ fn a_node_whose_clock_is_hours_behind_waits_and_says_so() {
     assert_eq!(headers, 1, "in {} exchanges", town.trace.len());
     let status = town.nodes[1].network.sync_status();
     assert!(status.clock_behind.is_some_and(|seconds| (6_500..=7_200).contains(&seconds)));
+    assert!(status.clock_offset.is_some_and(|offset| offset >= 7_199), "nothing is mined");
     assert!(!status.synced);
     town.nodes[1].behind.store(0, Ordering::SeqCst);
     town.run("the chain, once the clock is right", |town| town.tip(1) == tip);
