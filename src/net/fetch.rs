@@ -13,6 +13,7 @@ use super::relay::failed;
 use super::table::{Outcome, Target, Task};
 use super::{Network, lock};
 use crate::chain::headers::HeaderNode;
+use crate::chain::pool::PoolError;
 use crate::node::{NodeError, NodeHandle, Origin};
 use crate::primitives::{Block, BlockHash, CompactBlock, Header, PeerId, Txid};
 use crate::wire::{AnnouncedBlock, Announcement, PoolSummary};
@@ -278,14 +279,19 @@ impl Network {
             asked.map(|transfer| (transfer.id(), transfer)).unzip();
         lock(&self.wanted).answered(&target.id, &gave, node.now().monotonic);
         self.table().has_transfers(&target.id, &gave);
-        for result in node.submit_transfers(transfers, &Origin::Peer(target.id.clone())) {
-            if let Err(error) = result
-                && blame(&error) == Blame::Lie
-            {
+        let taken = node.submit_transfers(transfers, &Origin::Peer(target.id.clone()));
+        let refused = gave.iter().zip(taken).filter_map(|(id, taken)| Some((*id, taken.err()?)));
+        let mut early = Vec::new();
+        for (id, error) in refused {
+            if blame(&error) == Blame::Lie {
                 self.accuse(&target.id, &error);
-                break;
+                return Outcome::Done;
+            }
+            if is_early(&error) {
+                early.push(id);
             }
         }
+        lock(&self.wanted).put_off(&target.id, &early, node.now().monotonic);
         Outcome::Done
     }
 
@@ -314,6 +320,16 @@ impl Network {
             Err(error) => no_pool(&error),
         }
     }
+}
+
+/// Whether a refused transfer may be taken in a moment, without a new block: a queue of one sender comes
+/// from several peers at once, in any order, and only few of it can wait for those before them.
+const fn is_early(error: &NodeError) -> bool {
+    matches!(
+        error,
+        NodeError::Busy
+            | NodeError::Pool(PoolError::NonceTooFar { .. } | PoolError::WaitingFull { .. })
+    )
 }
 
 /// Pools could not be compared. Whoever answers that it does not do so is a peer all the same.

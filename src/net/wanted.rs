@@ -40,6 +40,11 @@ pub const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// go on announcing it for a while.
 const RECENT_MAX: Duration = Duration::from_secs(60);
 
+/// How often a transfer is fetched again within that time because it came before its turn. Each time
+/// those that came with it are nearer to theirs; one that is still too early then is left to the
+/// comparison of pools.
+const EARLY_MAX: u32 = 4;
+
 /// Transfers that have come and are remembered at most. The oldest gives way: at worst it is fetched
 /// twice.
 const RECENT_COUNT_MAX: usize = 8_192;
@@ -64,22 +69,51 @@ impl Announcer {
     }
 }
 
+/// What is remembered of a transfer that has come.
+#[derive(Debug, Default)]
+struct Came {
+    /// Whether it may be asked for again.
+    is_open: bool,
+    /// How often it was too early.
+    early: u32,
+}
+
 /// The transfers that have come a moment ago.
 #[derive(Debug, Default)]
 struct Recent {
-    ids: BTreeSet<Txid>,
+    ids: BTreeMap<Txid, Came>,
     order: VecDeque<(Duration, Txid)>,
 }
 
 impl Recent {
     fn push(&mut self, id: Txid, now: Duration) {
-        if !self.ids.insert(id) {
+        if let Some(came) = self.ids.get_mut(&id) {
+            came.is_open = false;
             return;
         }
+        self.ids.insert(id, Came::default());
         self.order.push_back((now, id));
         if self.order.len() > RECENT_COUNT_MAX {
             self.pop();
         }
+    }
+
+    /// Whether nobody is asked for it for now.
+    fn is_settled(&self, id: &Txid) -> bool {
+        self.ids.get(id).is_some_and(|came| !came.is_open)
+    }
+
+    /// It came too early; false if it has done so too often.
+    fn reopen(&mut self, id: &Txid) -> bool {
+        let Some(came) = self.ids.get_mut(id).filter(|came| came.early < EARLY_MAX) else {
+            return false;
+        };
+        (came.is_open, came.early) = (true, came.early + 1);
+        true
+    }
+
+    fn reopen_all(&mut self) {
+        self.ids.values_mut().for_each(|came| came.is_open = true);
     }
 
     fn expire(&mut self, now: Duration) {
@@ -124,7 +158,7 @@ pub struct Wanted {
     /// Who has announced what and has not failed to give it. The value is its place in `waiting`;
     /// `None` once it was asked for it.
     announced: BTreeMap<(Txid, Number), Option<u64>>,
-    /// Whom a transfer was last asked of, and until when nobody else is.
+    /// Whom a transfer was last asked of, or who gave it too early, and until when nobody is asked.
     asked: HashMap<Txid, (Number, Duration)>,
     recent: Recent,
     /// Of those who have announced anything and are there.
@@ -181,7 +215,7 @@ impl Wanted {
                 break;
             }
             let is_known = self.announced.contains_key(&(id, number));
-            if is_known || self.recent.ids.contains(&id) {
+            if is_known || self.recent.is_settled(&id) {
                 continue;
             }
             let has_much = self.announced.len() < SHARED_MAX;
@@ -288,10 +322,21 @@ impl Wanted {
         self.drop_idle(number);
     }
 
+    /// What a peer gave came too early: those before it may be under way from others. It is asked for
+    /// again when they have had as long to come as an answer may take.
+    pub fn put_off(&mut self, peer: &PeerId, ids: &[Txid], now: Duration) {
+        let again: Vec<_> = ids.iter().filter(|id| self.recent.reopen(id)).copied().collect();
+        self.announce(peer, again.iter().copied(), now);
+        let Some(number) = self.peers.get(peer).copied() else { return };
+        for id in again.into_iter().filter(|id| self.announced.contains_key(&(*id, number))) {
+            self.asked.insert(id, (number, now + ANSWER_MAX));
+        }
+    }
+
     /// The chain has moved on: what was refused for want of coins may be good now, and is fetched again
     /// if it is announced again.
     pub fn forget_recent(&mut self) {
-        self.recent = Recent::default();
+        self.recent.reopen_all();
     }
 
     /// A transfer is here, or need not come any more: nobody is asked for it for a while.

@@ -1,6 +1,8 @@
 //! What is accepted goes everywhere, once, and nobody waits for the dead.
 
 use super::*;
+use crate::chain::pool::WAITING_PER_SENDER_MAX;
+use crate::net::wanted::ANSWER_MAX;
 use crate::primitives::CompactBlock;
 use crate::wire::{AnnouncedBlock, Announcement, PoolSummary};
 
@@ -113,6 +115,28 @@ fn what_was_dropped_heals_by_looking_into_pools() {
     assert!(!has(&other, &id));
     world.advance(Duration::from_secs(31));
     wait("the transfer is pulled", || has(&other, &id));
+}
+
+#[test]
+fn what_comes_before_its_turn_is_fetched_again() {
+    let world = World::new();
+    world.wires.lock().unwrap().closed.extend([1, 2]);
+    let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    let ids: Vec<_> = (0..30).map(|nonce| pay(&one, nonce)).collect();
+    // The first comes from somebody else, and later.
+    let (network, node, first) = (one.network.clone(), one.node.clone(), ids[0]);
+    let late: Lie = Arc::new(move |call| {
+        let Question::Transfers { ids } = call else { return None };
+        let ids = ids.iter().copied().filter(|id| *id != first).collect();
+        Some(answer(&network, &node, &Question::Transfers { ids }))
+    });
+    world.serve(&address(1), Server::Liar(one.network.clone(), one.node.clone(), late));
+    other.join(&one);
+    let waiting = || other.node.view().chain.pool().waiting_len();
+    wait("as many as can wait", || waiting() == WAITING_PER_SENDER_MAX);
+    assert_eq!(pay(&other, 0), ids[0]);
+    world.advance(ANSWER_MAX);
+    wait("all of them", || ids.iter().all(|id| has(&other, id)));
 }
 
 #[test]

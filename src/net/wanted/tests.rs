@@ -50,6 +50,42 @@ fn one_is_asked_at_a_time_and_the_next_after_two_seconds_or_a_failure() {
 }
 
 #[test]
+fn what_came_too_early_is_asked_for_again_a_few_times() {
+    let mut wanted = Wanted::new();
+    wanted.announce(&peer(1), ids(0..3), at(0));
+    for turn in 0..=u64::from(EARLY_MAX) {
+        let now = at(turn * 2_100);
+        assert_eq!(asked(&mut wanted, now), [(peer(1), ids(0..3))], "{turn}");
+        wanted.answered(&peer(1), &ids(0..3), now);
+        wanted.put_off(&peer(1), &ids(0..3), now);
+        // Who announces it meanwhile is not asked before its time either.
+        wanted.announce(&peer(2), ids(0..1), now + at(1_999));
+        assert_eq!(asked(&mut wanted, now + at(1_999)), [], "{turn}");
+        wanted.forget(&peer(2));
+    }
+    assert!(wanted.is_empty() && wanted.due_in(at(10_600)).is_none());
+    wanted.announce(&peer(2), ids(0..3), at(59_999));
+    assert!(wanted.is_empty(), "nobody is asked for what stays too early");
+    wanted.announce(&peer(2), ids(0..3), at(60_000));
+    assert_eq!(wanted.len(), 3);
+}
+
+#[test]
+fn a_new_block_lets_nothing_come_too_early_more_often() {
+    let (mut wanted, mut fetched) = (Wanted::new(), 0);
+    wanted.announce(&peer(1), ids(0..1), at(0));
+    for now in (0..59).map(|second| at(second * 1_000)) {
+        wanted.forget_recent();
+        for (from, batch) in asked(&mut wanted, now) {
+            fetched += 1;
+            wanted.answered(&from, &batch, now);
+            wanted.put_off(&from, &batch, now);
+        }
+    }
+    assert_eq!(fetched, 1 + EARLY_MAX);
+}
+
+#[test]
 fn who_does_not_give_it_is_not_asked_again_and_may_announce_again() {
     let mut wanted = Wanted::new();
     wanted.announce(&peer(1), ids(0..3), at(0));
@@ -188,6 +224,7 @@ enum Step {
     Announce(u64, u64),
     Next,
     Answer(u64, u64),
+    PutOff(u64, u64),
     Fail(u64),
     Arrive(u64),
     Forget(u64),
@@ -199,6 +236,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         3 => (0..4_u64, 0..8_u64).prop_map(|(peer, id)| Step::Announce(peer, id)),
         3 => Just(Step::Next),
         1 => (0..4_u64, 0..8_u64).prop_map(|(peer, id)| Step::Answer(peer, id)),
+        1 => (0..4_u64, 0..8_u64).prop_map(|(peer, id)| Step::PutOff(peer, id)),
         1 => (0..4_u64).prop_map(Step::Fail),
         1 => (0..8_u64).prop_map(Step::Arrive),
         1 => (0..4_u64).prop_map(Step::Forget),
@@ -219,7 +257,7 @@ fn check(wanted: &Wanted) {
         }
     }
     for (id, (number, _)) in &wanted.asked {
-        assert!(wanted.announcers[number].asked.contains(id));
+        assert!(wanted.announced.contains_key(&(*id, *number)));
     }
 }
 
@@ -232,6 +270,7 @@ proptest! {
                 Step::Announce(from, number) => drop(wanted.announce(&peer(from), ids(number..number + 3), now)),
                 Step::Next => drop(wanted.next(now, |_| true)),
                 Step::Answer(from, number) => wanted.answered(&peer(from), &[id(number)], now),
+                Step::PutOff(from, number) => wanted.put_off(&peer(from), &ids(number..number + 3), now),
                 Step::Fail(from) => wanted.failed(&peer(from)),
                 Step::Arrive(number) => wanted.arrived(&id(number), now),
                 Step::Forget(from) => wanted.forget(&peer(from)),
