@@ -341,6 +341,21 @@ fn silent_ones_that_came_by_themselves_leave_a_call_for_who_is_called() {
 }
 
 #[test]
+fn what_guests_only_say_does_not_make_a_node_behind() {
+    let mut bench = Bench::new(30, 1..1);
+    let theirs = said(&bench.theirs, UnixTime(1_000));
+    bench.table.link_in(LinkId(1), &theirs, at_time(bench.now));
+    let guest = bench.asked_for_headers().unwrap();
+    assert!(bench.is_in_front(), "it has shown nothing yet");
+    bench.give_headers(&guest);
+    assert!(!bench.is_in_front());
+
+    let mut bench = Bench::new(30, 1..1);
+    bench.table.take_in(&at(1), &theirs, at_time(bench.now));
+    assert!(!bench.is_in_front(), "it was called where it is");
+}
+
+#[test]
 fn silent_ones_hold_a_few_calls_and_what_comes_late_is_used() {
     let mut bench = Bench::new(30, 1..9);
     let mut silent = Vec::new();

@@ -144,10 +144,15 @@ impl Table {
         claims.into_iter().map(|(_, id, claim)| (id, claim)).collect()
     }
 
-    /// What those say to have beyond `work` whose word counts for now: a person added them, or they
-    /// have never failed to show it.
+    /// What those say to have beyond `work` whose word counts for now: they are called at their addresses,
+    /// and a person added them, or they have never failed to show it. Who has only opened a connection is
+    /// asked, and what it shows counts; its word does not, as it could say the same again and again under
+    /// other names.
     pub fn credible_claims(&self, work: Work) -> impl Iterator<Item = &Peer> {
-        let credible = |peer: &&Peer| peer.is_connected() && (peer.manual || peer.unbacked == 0);
+        let credible = |peer: &&Peer| {
+            let is_called = peer.is_connected() && peer.id.address().is_some();
+            is_called && (peer.manual || peer.unbacked == 0)
+        };
         self.peers().filter(move |peer| credible(peer) && peer.claims_more_than(work))
     }
 }
