@@ -84,6 +84,7 @@ use self::incoming::Incoming;
 use self::lines::Lines;
 use self::links::LinkDriver;
 use self::live::Waits;
+use self::place::check_added;
 use self::relay::Chores;
 use self::sync::Sync;
 use self::table::{Table, Times};
@@ -178,7 +179,9 @@ impl Network {
     /// The network of a node, with the list of peers read, and with no threads.
     /// A list that cannot be read is logged, and the network starts without it.
     pub fn new(opening: Opening) -> Arc<Self> {
-        let Opening { node, instance, seed, client, links, file, peers, seeds, reach } = opening;
+        let Opening { node, instance, seed, client, links, file, peers, mut seeds, reach } =
+            opening;
+        seeds.retain(is_fit);
         let file = PeersFile::new(file);
         let mut table = Table::new(instance, exchange_every(&node));
         let mut book = Book::new(seed, seeds);
@@ -186,12 +189,13 @@ impl Network {
         match file.load() {
             Ok(records) => records.iter().for_each(|record| match record.source {
                 Some(_) => book.restore(record, times),
-                None => table.restore(record, times),
+                None if record.removed || is_fit(&record.node) => table.restore(record, times),
+                None => {}
             }),
             Err(error) => log::error!("the list of peers could not be read: {error}"),
         }
         // What the settings name is wanted, also if it was removed once.
-        for peer in &peers {
+        for peer in peers.iter().filter(|peer| is_fit(peer)) {
             if table.has_room() {
                 table.add_manual(peer);
             } else {
@@ -314,6 +318,15 @@ impl Network {
             log::error!("the list of peers could not be written down: {error}");
         }
     }
+}
+
+/// Whether the settings or the list may have a node called at an address; if not, the log says why.
+fn is_fit(address: &PeerAddress) -> bool {
+    let checked = check_added(address);
+    if let Err(why) = checked {
+        log::warn!("{address} is not called: {why}");
+    }
+    checked.is_ok()
 }
 
 /// As the clock of a node says.

@@ -78,6 +78,8 @@ pub(super) struct World {
     cuts: Mutex<BTreeSet<(u16, u16)>>,
     /// What nodes that start from now on have for seeds.
     pub seeds: Mutex<Vec<PeerAddress>>,
+    /// And which peers.
+    pub settings: Mutex<Vec<PeerAddress>>,
     /// Calls that were made: caller, address, path.
     pub calls: Mutex<Vec<(u16, String, &'static str)>>,
     /// Live connections.
@@ -96,6 +98,7 @@ impl World {
             servers: Mutex::default(),
             cuts: Mutex::default(),
             seeds: Mutex::default(),
+            settings: Mutex::default(),
             calls: Mutex::default(),
             wires: Mutex::default(),
             end,
@@ -265,7 +268,7 @@ impl TestNode {
             client: Box::new(FakeClient { world: world.clone(), port }),
             links: Some(Arc::new(links)),
             file: dir.path().join(format!("peers-{port}.txt")).as_path().into(),
-            peers: Vec::new(),
+            peers: world.settings.lock().unwrap().clone(),
             seeds: world.seeds.lock().unwrap().clone(),
             reach: Some(Reach::Port(BASE + port)),
             instance: getrandom::u64().unwrap(),

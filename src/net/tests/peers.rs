@@ -187,6 +187,35 @@ fn a_person_is_told_why_an_address_is_not_taken() {
 }
 
 #[test]
+fn nor_do_the_settings_and_the_list_have_it_called() {
+    let world = World::new();
+    let dir = TestNode::start(&world, 1).stop(&world);
+    let lines = ["127.0.0.1:22", "127.0.0.1:25"].map(|node| {
+        format!(
+            r#"{{"node":"{node}","manual":true,"removed":{},"last_seen":0}}"#,
+            node.ends_with("25")
+        )
+    });
+    std::fs::write(dir.path().join("peers-1.txt"), lines.join("\n") + "\n").unwrap();
+    let unfit = ["localhost:22", "0.0.0.0:5000"].map(|node| node.parse().unwrap());
+    world.seeds.lock().unwrap().extend(unfit.clone());
+    world.settings.lock().unwrap().extend(unfit);
+    world.settings.lock().unwrap().push(address(2).parse().unwrap());
+    let node = TestNode::start_in(&world, 1, dir, ChainParams::dev());
+    assert_eq!(node.peers(), [address(2)]);
+    wait("many looks for somebody to call", || {
+        world.advance(Duration::from_secs(1));
+        let calls = world.calls.lock().unwrap();
+        let is_fit = |call: &&(u16, String, &str)| call.1 == address(2);
+        assert_eq!(calls.iter().filter(is_fit).count(), calls.len(), "{calls:?}");
+        calls.len() > 5
+    });
+    let dir = node.stop(&world);
+    let file = std::fs::read_to_string(dir.path().join("peers-1.txt")).unwrap();
+    assert!(file.contains("127.0.0.1:25"), "what was removed stays: {file}");
+}
+
+#[test]
 fn joining_a_heavier_branch_warns_of_the_coins_that_it_costs() {
     let world = World::new();
     let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
