@@ -221,6 +221,8 @@ pub struct Peer {
     pub early: Option<Early>,
     /// How often in a row it has not answered.
     pub failures: u32,
+    /// Whether the log was told that it does not answer.
+    pub is_missed: bool,
     /// Since when it has not answered.
     pub failing_since: Option<Duration>,
     /// How often in a row it came back for less than [`STEADY`].
@@ -276,6 +278,7 @@ impl Peer {
             clock_offset: None,
             early: None,
             failures: 0,
+            is_missed: false,
             failing_since: None,
             flaps: 0,
             due: Duration::ZERO,

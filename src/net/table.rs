@@ -214,16 +214,21 @@ impl Table {
         }
     }
 
-    /// A peer did not answer a handshake.
+    /// A peer did not answer a handshake. Of one that a person added the log tells, once until it does.
     pub fn not_answered(&mut self, target: &Target, reason: String, now: Duration) {
         self.release(target);
-        if self.note_end(target, now) {
-            self.fail(&target.id, reason, now);
+        if !self.note_end(target, now) {
+            return;
         }
     }
 
     /// A peer answered a handshake that it is busy.
     pub fn busy(&mut self, target: &Target, now: Duration) {
+        if let Some(peer) = self.target(target).filter(|peer| peer.manual && !peer.is_missed) {
+            peer.is_missed = true;
+            log::info!("peer {} does not answer: {reason}; it is tried again", peer.id);
+        }
+        self.fail(&target.id, reason, now);
         self.release(target);
         if self.note_end(target, now)
             && let Some(peer) = self.target(target)
@@ -366,6 +371,9 @@ fn meet(peer: &mut Peer, theirs: &Handshake, times: Times) {
     (peer.instance, peer.says_linked) = (Some(theirs.instance), theirs.linked);
     peer.claim = Some(Claim { height: theirs.height, tip: theirs.tip, work: theirs.work });
     peer.last_seen = Some(times.unix);
+    if std::mem::take(&mut peer.is_missed) {
+        log::info!("peer {} answers now", peer.id);
+    }
     peer.clock_offset = Some(theirs.time.seconds_since(times.unix));
     (peer.tried, peer.asked) = (Some(times.monotonic), Some(times.monotonic));
     (peer.ended, peer.answered) = (peer.ended + 1, peer.answered + 1);

@@ -270,6 +270,26 @@ fn those_who_come_by_themselves_leave_room_for_those_who_are_added() {
 }
 
 #[test]
+fn the_log_tells_once_that_a_peer_of_a_person_does_not_answer() {
+    let mut table = Table::new(1, EVERY);
+    table.add_manual(&at(1));
+    assert!(table.take_in(&at(2), &handshake(2), times(seconds(0))));
+    let missed = |table: &Table| [1, 2].map(|port| table.find(&id(port)).unwrap().is_missed);
+    for now in [seconds(100), seconds(200)] {
+        let _ = table.ask_all(now);
+        while let Ok(task) = table.next(now) {
+            match task {
+                Task::Exchange(target) => table.not_answered(&target, "no".to_owned(), now),
+                other => table.done(&other, Outcome::Done, now),
+            }
+        }
+        assert_eq!(missed(&table), [true, false]);
+    }
+    table.introduce(&id(1), &handshake(1), times(seconds(300)));
+    assert_eq!(missed(&table), [false, false]);
+}
+
+#[test]
 fn a_restart_keeps_anchors_pauses_and_refusals() {
     let mut table = Table::new(1, EVERY);
     // Two that came by themselves and answer, one that does not, one that lied, one that is wanted.
