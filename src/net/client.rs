@@ -7,15 +7,15 @@
 //! Invariants: plain HTTP to `host:port` and nowhere else: no redirect, no proxy, no compression,
 //! no connection that outlives its call.
 
+use super::place::is_spelling_of;
 use super::reading::Reading;
-use crate::primitives::peer_address::Host;
 use crate::primitives::{AddressPrefix, PeerAddress};
 use crate::wire::{
     BLOCK_JSON_MAX, COMPACT_JSON_MAX, HEADERS_JSON_MAX, HttpForm, POOL_IDS_MAX, Question,
     TRANSFER_JSON_MAX,
 };
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, ToSocketAddrs};
+use std::net::ToSocketAddrs;
 use std::time::Duration;
 use ureq::{Agent, Body, Timeout, http};
 
@@ -102,20 +102,6 @@ pub trait PeerClient: Send + Sync {
     /// Whether two addresses are spellings of one place, as far as is known without asking.
     fn is_same_place(&self, one: &PeerAddress, other: &PeerAddress) -> bool {
         is_spelling_of(one, other)
-    }
-}
-
-/// Whether two addresses lead to one place whatever names mean.
-fn is_spelling_of(one: &PeerAddress, other: &PeerAddress) -> bool {
-    let both_here = is_this_machine(one) && is_this_machine(other);
-    one == other || (one.port() == other.port() && both_here)
-}
-
-/// Whether an address says that it is of this machine.
-fn is_this_machine(address: &PeerAddress) -> bool {
-    match address.host() {
-        Host::Ip(ip) => *ip == Ipv4Addr::LOCALHOST || *ip == Ipv6Addr::LOCALHOST,
-        Host::Name(name) => **name == *"localhost",
     }
 }
 

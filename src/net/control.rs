@@ -99,7 +99,10 @@ impl PeerControl for Network {
     }
 
     fn remove(&self, address: &PeerAddress) {
-        self.table().remove(address);
+        let gone = self.table().remove(address);
+        if let Some(gone) = gone {
+            self.part_with(&gone);
+        }
         self.save();
     }
 

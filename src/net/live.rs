@@ -254,6 +254,18 @@ impl Network {
         }
     }
 
+    /// Closes all lines between a peer that was removed and us. What it opens again makes it a guest, which
+    /// is not called, as it does anyone: instances are public, so whoever names this one may be another.
+    pub(super) fn part_with(&self, gone: &Peer) {
+        let is_its = |line: &Line| match &line.way {
+            Way::In(_) => gone.instance.is_some() && line.instance == gone.instance,
+            Way::Out(address) => gone.is_at(address),
+        };
+        let lines: Vec<_> =
+            self.lines().all().filter(|(_, line)| is_its(line)).map(|(id, _)| id).collect();
+        lines.into_iter().for_each(|id| self.end_line(id, "it is no peer"));
+    }
+
     /// Looks after the lines: closes those that owe something for too long, those whose peer is gone
     /// and those that give way, and opens those that are wanted.
     pub(super) fn tend_lines(&self, now: Duration) {

@@ -181,6 +181,20 @@ pub fn may_call_back(address: &PeerAddress, client: IpAddr) -> bool {
     may_call(address, scope(client).unwrap_or(Scope::Open))
 }
 
+/// Whether two addresses lead to one place whatever names mean.
+pub fn is_spelling_of(one: &PeerAddress, other: &PeerAddress) -> bool {
+    let both_here = is_this_machine(one) && is_this_machine(other);
+    one == other || (one.port() == other.port() && both_here)
+}
+
+/// Whether an address says that it is of this machine.
+fn is_this_machine(address: &PeerAddress) -> bool {
+    match address.host() {
+        Host::Ip(ip) => *ip == Ipv4Addr::LOCALHOST || *ip == Ipv6Addr::LOCALHOST,
+        Host::Name(name) => **name == *"localhost",
+    }
+}
+
 /// Whether a person may add a node at `address`: inner addresses and low ports too, but nothing
 /// where what a node sends does harm or reaches nobody.
 ///

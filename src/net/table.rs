@@ -83,6 +83,9 @@ pub struct Table {
     peers: BTreeMap<PeerId, Peer>,
     candidates: VecDeque<Candidate>,
     removed: VecDeque<PeerAddress>,
+    /// The instances that removed peers named in this run. Whoever is called by the same, as one may be whom
+    /// an impostor imitated, is taken in once a person adds it.
+    removed_runs: VecDeque<u64>,
     /// Addresses that are not called back before a moment.
     paused: VecDeque<(PeerAddress, Duration)>,
     /// Calls under way.
@@ -112,6 +115,7 @@ impl Table {
             peers: BTreeMap::new(),
             candidates: VecDeque::new(),
             removed: VecDeque::new(),
+            removed_runs: VecDeque::new(),
             paused: VecDeque::new(),
             calls: 0,
             suspect_calls: 0,
@@ -220,15 +224,15 @@ impl Table {
         if !self.note_end(target, now) {
             return;
         }
-    }
-
-    /// A peer answered a handshake that it is busy.
-    pub fn busy(&mut self, target: &Target, now: Duration) {
         if let Some(peer) = self.target(target).filter(|peer| peer.manual && !peer.is_missed) {
             peer.is_missed = true;
             log::info!("peer {} does not answer: {reason}; it is tried again", peer.id);
         }
         self.fail(&target.id, reason, now);
+    }
+
+    /// A peer answered a handshake that it is busy.
+    pub fn busy(&mut self, target: &Target, now: Duration) {
         self.release(target);
         if self.note_end(target, now)
             && let Some(peer) = self.target(target)
@@ -367,13 +371,13 @@ fn meet(peer: &mut Peer, theirs: &Handshake, times: Times) {
     } else {
         welcome(peer);
     }
+    if std::mem::take(&mut peer.is_missed) {
+        log::info!("peer {} answers now", peer.id);
+    }
     peer.connected_since.get_or_insert(times.monotonic);
     (peer.instance, peer.says_linked) = (Some(theirs.instance), theirs.linked);
     peer.claim = Some(Claim { height: theirs.height, tip: theirs.tip, work: theirs.work });
     peer.last_seen = Some(times.unix);
-    if std::mem::take(&mut peer.is_missed) {
-        log::info!("peer {} answers now", peer.id);
-    }
     peer.clock_offset = Some(theirs.time.seconds_since(times.unix));
     (peer.tried, peer.asked) = (Some(times.monotonic), Some(times.monotonic));
     (peer.ended, peer.answered) = (peer.ended + 1, peer.answered + 1);

@@ -289,8 +289,9 @@ pub trait PeerControl: Send + Sync {
     /// called, or too many peers.
     fn add(&self, node: PeerAddress) -> Result<Option<String>, PeerError>;
 
-    /// Removes a peer, also one that is unknown. It does not come back until it is added again
-    /// here, whatever it says.
+    /// Removes a peer, also one that is unknown, and closes the live connections with it. It does not come
+    /// back until it is added again here, whatever it says: not at any spelling of its address, nor, as
+    /// long as it runs, elsewhere. It may open a live connection like anyone, and is a guest then.
     fn remove(&self, node: &PeerAddress);
 
     /// Answers a handshake from `client`, and takes the peer in if it can be reached where it

@@ -39,7 +39,7 @@ impl Table {
         let is_paused =
             |(paused, until): &(PeerAddress, Duration)| paused == address && *until > now;
         self.find_at(address).is_some()
-            || self.removed.contains(address)
+            || self.is_removed(address)
             || self.paused.iter().any(is_paused)
     }
 

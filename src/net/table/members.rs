@@ -6,6 +6,7 @@ use super::{
 };
 use crate::net::outbound::backoff;
 use crate::net::peer::Peer;
+use crate::net::place::is_spelling_of;
 use crate::node::ports::PeerState;
 use crate::primitives::peer_address::Host;
 use crate::primitives::{PeerAddress, PeerId, UnixTime};
@@ -21,7 +22,7 @@ impl Table {
 
     /// Adds what a person wants, or makes it that; its handshake is due.
     pub fn add_manual(&mut self, address: &PeerAddress) {
-        self.removed.retain(|removed| removed != address);
+        self.removed.retain(|removed| !is_spelling_of(removed, address));
         self.paused.retain(|(paused, _)| paused != address);
         let id = PeerId::from(address.clone());
         match self.find_mut(&id) {
@@ -36,19 +37,29 @@ impl Table {
         self.peers.insert(peer.id.clone(), peer);
     }
 
-    /// Removes the peer at `address` and keeps it away, whatever it says, until it is added again.
-    pub fn remove(&mut self, address: &PeerAddress) {
+    /// Removes the peer at `address` and keeps it away, whatever it says, until it is added again: at all
+    /// addresses that are known of it, and, as long as it runs, at any other. Returns what it was.
+    pub fn remove(&mut self, address: &PeerAddress) -> Option<Peer> {
         let known = self.find_at(address).map(|peer| peer.id.clone());
-        if let Some(known) = &known {
-            self.peers.remove(known);
-        }
-        let known = known.and_then(|known| known.address().cloned());
+        let gone = known.and_then(|known| self.peers.remove(&known));
         self.candidates.retain(|candidate| candidate.address != *address);
-        for gone in known.into_iter().chain([address.clone()]) {
-            if !self.removed.contains(&gone) {
-                push_bounded(&mut self.removed, gone, REMOVED_MAX);
+        let spellings = gone.iter().flat_map(Peer::addresses).chain([address]);
+        for spelling in spellings {
+            if !self.removed.contains(spelling) {
+                push_bounded(&mut self.removed, spelling.clone(), REMOVED_MAX);
             }
         }
+        if let Some(run) = gone.as_ref().and_then(|gone| gone.instance)
+            && !self.removed_runs.contains(&run)
+        {
+            push_bounded(&mut self.removed_runs, run, REMOVED_MAX);
+        }
+        gone
+    }
+
+    /// Whether a person has removed the peer at an address, however that is spelled.
+    pub(super) fn is_removed(&self, address: &PeerAddress) -> bool {
+        self.removed.iter().any(|removed| is_spelling_of(removed, address))
     }
 
     /// Hears of a node that speaks to us. A peer is called soon if that may bring something; any
@@ -78,7 +89,8 @@ impl Table {
 
     fn consider(&mut self, candidate: Candidate, now: Duration) {
         self.paused.retain(|(_, until)| *until > now);
-        let away = self.removed.contains(&candidate.address)
+        let away = self.is_removed(&candidate.address)
+            || self.removed_runs.contains(&candidate.instance)
             || self.paused.iter().any(|(paused, _)| *paused == candidate.address);
         let waits = self.candidates.iter().any(|other| other.address == candidate.address);
         let of_one = self.candidates.iter().filter(|other| other.client == candidate.client);
@@ -132,8 +144,12 @@ impl Table {
         let wait = self.spread(self.exchange_every);
         let Some(peer) = self.find_mut(id) else { return false };
         let is_new_run = peer.instance != Some(theirs.instance);
+        let is_wanted = peer.manual;
         meet(peer, theirs, times);
         peer.due = times.monotonic + wait;
+        if is_wanted {
+            self.removed_runs.retain(|run| *run != theirs.instance);
+        }
         is_new_run
     }
 
@@ -191,14 +207,11 @@ impl Table {
     }
 
     /// Takes in who has answered at an address, unless a person wants it away or there is no room.
-    pub(super) fn take_in(
-        &mut self,
-        address: &PeerAddress,
-        theirs: &Handshake,
-        times: Times,
-    ) -> bool {
+    pub fn take_in(&mut self, address: &PeerAddress, theirs: &Handshake, times: Times) -> bool {
         let id = PeerId::from(address.clone());
-        let is_settled = self.removed.contains(address) || self.peers.contains_key(&id);
+        let is_settled = self.is_removed(address)
+            || self.removed_runs.contains(&theirs.instance)
+            || self.peers.contains_key(&id);
         if is_settled || !self.has_learned_room(times.monotonic) {
             return false;
         }

@@ -148,6 +148,18 @@ fn nobody_is_told_twice() {
 }
 
 #[test]
+fn a_removed_peer_has_no_line_whoever_has_opened_it() {
+    for remover in [0, 1] {
+        let (world, one, two) = joined();
+        world.wires.lock().unwrap().closed.extend([1, 2]);
+        let (node, other) = [(&one, &two), (&two, &one)][remover];
+        node.network.remove(&other.at());
+        assert_eq!(node.lines(), (0, 0));
+        assert!(node.network.guests().is_empty());
+    }
+}
+
+#[test]
 fn of_two_lines_between_two_nodes_one_goes() {
     let world = World::new();
     let (one, two) = (TestNode::start(&world, 1), TestNode::start(&world, 2));

@@ -270,6 +270,42 @@ fn those_who_come_by_themselves_leave_room_for_those_who_are_added() {
 }
 
 #[test]
+fn a_removed_peer_does_not_come_back_under_another_spelling() {
+    let local = |port: u16| format!("localhost:{port}").parse::<PeerAddress>().unwrap();
+    let elsewhere: PeerAddress = "192.0.2.7:5000".parse().unwrap();
+    let client = elsewhere.ip().unwrap();
+    let mut table = Table::new(1, EVERY);
+    table.add_manual(&local(1));
+    table.introduce(&local(1).into(), &handshake(7), times(seconds(0)));
+    table.add_alias(&local(1), at(9));
+    assert_eq!(table.remove(&local(1)).and_then(|gone| gone.instance), Some(7));
+    let comes = |table: &mut Table, candidate: Candidate, now: Duration| {
+        table.heard_of(candidate.clone(), false, now);
+        let is_called = table.next(now).is_ok();
+        let said = handshake(candidate.instance);
+        is_called || table.take_in(&candidate.address, &said, times(now))
+    };
+    // As this run, wherever it is; as another one, where it was known to be.
+    let same_run = Candidate { client, ..stranger(elsewhere.clone(), 7) };
+    for candidate in [stranger(at(1), 7), same_run, stranger(at(1), 8), stranger(at(9), 8)] {
+        assert!(!comes(&mut table, candidate.clone(), seconds(1)), "{candidate:?}");
+    }
+    // Nor after a restart.
+    let mut next = Table::new(2, EVERY);
+    table.records(times(seconds(2))).iter().for_each(|it| next.restore(it, times(seconds(2))));
+    for candidate in [stranger(at(1), 7), stranger(at(9), 7)] {
+        assert!(!comes(&mut next, candidate.clone(), seconds(3)), "{candidate:?}");
+    }
+    // Unless a person wants it again.
+    table.add_manual(&at(1));
+    table.introduce(&id(1), &handshake(7), times(seconds(3)));
+    table.remove(&local(1));
+    table.add_manual(&local(1));
+    table.introduce(&local(1).into(), &handshake(7), times(seconds(4)));
+    assert!(table.take_in(&elsewhere, &handshake(7), times(seconds(4))));
+}
+
+#[test]
 fn the_log_tells_once_that_a_peer_of_a_person_does_not_answer() {
     let mut table = Table::new(1, EVERY);
     table.add_manual(&at(1));
