@@ -120,6 +120,11 @@ impl Rig {
             assert_ne!(one, other, "it has not fallen apart");
             self.has_noticed(&side, self.failures);
         }
+        // Between branches of equal work every node keeps the one it saw first, until the next block.
+        let work = |place: usize| self.world.nodes[place].status()["work"].clone();
+        while work(side[0]) == work(others[0]) {
+            self.mine(side[0]);
+        }
         self.heal(&side)
     }
 
