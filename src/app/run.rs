@@ -102,14 +102,17 @@ impl Parts {
         let timeout = settings.miner.mine_timeout;
         let api = Api::new(node.clone(), miner.clone(), net.clone(), timeout, address.port());
         let api = Arc::new(api);
-        let (live, calls) = live::channel();
-        let hub = LiveHub::new(api.clone(), calls, page_events);
+        let (ways, listening, speaking) = live::ways();
+        let hub = LiveHub::new(api.clone(), listening, page_events);
         spawner.spawn("live", || hub.run()).context("cannot start a thread")?;
+        let nodes_api = api.clone();
+        let pass_on = move || live::pass_on(&nodes_api, &speaking);
+        spawner.spawn("live-nodes", pass_on).context("cannot start a thread")?;
         let settings = http::Settings {
             allowed_hosts: settings.http.allowed_hosts.clone(),
             allowed_origins: settings.http.allowed_origins.clone(),
             token,
-            live: Some(live),
+            live: Some(ways),
             ..http::Settings::default()
         };
         let http = server.start(settings, &ROUTES, api, spawner)?;

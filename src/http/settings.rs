@@ -2,8 +2,7 @@
 //!
 //! Owns the defaults of every limit, each with its reason. Never reads a file: the configuration is given.
 
-use super::door::live::LiveCall;
-use crossbeam_channel::Sender;
+use super::door::live::LiveWays;
 use std::time::Duration;
 
 /// A request head: line and fields. The value other nodes and servers use; ours are about 300 bytes.
@@ -69,7 +68,7 @@ pub struct Limits {
     pub idle_time: Duration,
     /// For reading what a refused request still sends.
     pub drain_time: Duration,
-    /// For a place in a lane, before 503.
+    /// For a place in a lane, or for the live part to take a listener, before 503.
     pub queue_time: Duration,
     /// From the stop to the cut of what is still being answered.
     pub stop_time: Duration,
@@ -145,5 +144,5 @@ pub struct Settings {
     /// The limits.
     pub limits: Limits,
     /// Where the sockets of [`super::routes::Lane::Live`] and `Socket` go; without it such routes are answered 503.
-    pub live: Option<Sender<LiveCall>>,
+    pub live: Option<LiveWays>,
 }

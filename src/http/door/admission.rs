@@ -194,11 +194,6 @@ impl Place {
     pub fn leave_bulk(&self) {
         self.activity.in_bulk.store(false, Ordering::Relaxed);
     }
-
-    /// Takes the connection out of the table: its socket has another owner now.
-    pub fn leave_table(&self) {
-        self.connections.lock().open.remove(&self.id);
-    }
 }
 
 impl Drop for Place {

@@ -313,10 +313,18 @@ impl<'d> Connection<'d> {
             cancelled: Cancelled::never(),
             params,
         };
-        // Out of the table first: an eviction would shut the socket that is no longer ours.
-        self.place.leave_table();
-        let call = LiveCall { request, stream, upgrade, fields };
-        live.try_send(call).map_err(|_| Refusal::Busy)
+        let is_node = upgrade.as_ref().is_some_and(|upgrade| upgrade.is_peer);
+        let (way, patience) = if is_node {
+            (&live.nodes, Duration::ZERO)
+        } else {
+            (&live.listeners, self.door.limits.queue_time)
+        };
+        let call = LiveCall { request, stream, upgrade, fields, is_local: self.is_exempt(head) };
+        // The wait is ours, and an eviction would shut the socket that may be no longer.
+        self.place.set_with_handlers(true);
+        let sent = way.send_timeout(call, patience);
+        self.place.set_with_handlers(sent.is_ok());
+        sent.map_err(|_| Refusal::Busy)
     }
 
     /// The handshake, where the route wants one.

@@ -28,7 +28,6 @@ pub mod watch;
 use super::access::Policy;
 use super::routes::Table;
 use super::settings::Limits;
-use crossbeam_channel::Sender;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -50,7 +49,7 @@ pub struct Door {
     /// Who is connected.
     pub connections: Arc<admission::Connections>,
     /// The way to the live part.
-    pub live: Option<Sender<live::LiveCall>>,
+    pub live: Option<live::LiveWays>,
     /// Whether answers say that the connection ends.
     pub is_stopping: AtomicBool,
 }

@@ -2,9 +2,10 @@
 //!
 //! Owns the sockets that the door hands over, all in one thread that never waits for any of them: what a
 //! client does not take at once is held for it ([`outbox`]), up to a bound, and whoever falls behind is
-//! dropped and may come again. [`events`] and [`socket`] are the two forms in which the same is told. A
-//! WebSocket of another node is answered here and goes on to the peer network. Tells nothing that the
-//! public reads do not tell: no address, balance or key of the wallet, nor who brought a transfer.
+//! dropped and may come again. [`events`] and [`socket`] are the two forms in which the same is told.
+//! Tells nothing that the public reads do not tell: no address, balance or key of the wallet, nor who
+//! brought a transfer. A WebSocket of another node goes on to the peer network ([`pass_on`]), in a thread
+//! beside, so that a crowd of nodes holds up nobody who listens.
 
 mod events;
 mod outbox;
@@ -16,8 +17,7 @@ use self::events::EventStream;
 use self::outbox::Outbox;
 use self::socket::Socket;
 use super::api::Api;
-use super::door::live::LiveCall;
-use super::door::upgrade::Upgrade;
+use super::door::live::{LiveCall, LiveWays};
 use super::handlers::{miner, status};
 use super::message::Response;
 use crate::chain::accept::TipChange;
@@ -26,7 +26,7 @@ use crate::node::Event;
 use crate::node::ports::PeerState;
 use crate::primitives::Height;
 use crate::wire::{self, BlockEvent, Embedded, MinerStatus, PeersEvent};
-use crossbeam_channel::{Receiver, Sender, bounded, select, tick};
+use crossbeam_channel::{Receiver, bounded, select, tick};
 use std::io::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -35,13 +35,15 @@ use std::time::{Duration, Instant};
 /// Clients at once; a further one is answered 503. Each costs a descriptor and what [`outbox`] holds.
 pub const LIVE_CLIENTS_MAX: usize = 64;
 
-/// Of those, places that only the machine's own pages and programs may take.
+/// Of those, places that only the machine's own pages and programs may take. Pages of other origins in a
+/// browser here and proxies that stand for others are not among them.
 const HOME_PLACES: usize = 16;
 
 /// Clients of one address: the open pages of a household.
 const PER_ADDRESS_MAX: usize = 4;
 
-/// Calls that wait for the live part to take them; a further one is answered 503 by the door.
+/// Calls on each way that wait to be taken. A further listener waits at the door, a further node is
+/// answered 503.
 const CALLS_MAX: usize = 16;
 
 /// Transfers that are told a second; a page cannot show more, and programs read `/transactions`.
@@ -56,11 +58,25 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How often a client hears at least, so that what stands between does not take it for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// The channel from the door to the live part. The sender goes into the door's settings; the live part ends
-/// when the last sender is gone.
+/// The ways from the door, which go into its settings, and their ends: of those who listen, for
+/// [`LiveHub`], and of nodes, for [`pass_on`]. Both work until the door is gone.
 #[must_use]
-pub fn channel() -> (Sender<LiveCall>, Receiver<LiveCall>) {
-    bounded(CALLS_MAX)
+pub fn ways() -> (LiveWays, Receiver<LiveCall>, Receiver<LiveCall>) {
+    let ((listeners, listening), (nodes, speaking)) = (bounded(CALLS_MAX), bounded(CALLS_MAX));
+    (LiveWays { listeners, nodes }, listening, speaking)
+}
+
+/// Answers nodes and gives their WebSockets to the peer network, which has bounds of its own.
+pub fn pass_on(api: &Api, calls: &Receiver<LiveCall>) {
+    for LiveCall { request, mut stream, upgrade, .. } in calls {
+        let Some(upgrade) = upgrade else { continue };
+        let answer = upgrade.answer();
+        // A fresh socket takes so little at once, or its client is gone.
+        let said = stream.set_nonblocking(true).and_then(|()| stream.write(answer.as_bytes()));
+        if said.is_ok_and(|written| written == answer.len()) {
+            api.peers.take_link(stream, request.client);
+        }
+    }
 }
 
 /// The live part before it runs.
@@ -119,14 +135,7 @@ impl LiveHub {
 
     /// Takes a client, or tells it that there is no place.
     fn take(&mut self, call: LiveCall) {
-        if let Some(upgrade) = call.upgrade.as_ref().filter(|upgrade| upgrade.is_peer) {
-            return self.pass_on(&call, upgrade);
-        }
-        let address = call.request.client.ip();
-        // A page of another origin names it, and must not take the places of the person at the machine.
-        // It cannot open a WebSocket at all.
-        let is_foreign = call.upgrade.is_none() && call.request.headers.get("origin").is_some();
-        let is_home = address.is_loopback() && !is_foreign;
+        let (address, is_home) = (call.request.client.ip(), call.is_local);
         let same = |client: &&Client| client.address == address && !client.is_home;
         let guests = self.clients.iter().filter(|client| !client.is_home).count();
         let has_place = self.clients.len() < LIVE_CLIENTS_MAX
@@ -137,24 +146,13 @@ impl LiveHub {
             refuse(call);
             return;
         }
-        let Some(mut client) = Client::new(call, is_home) else { return };
+        let Some(mut client) = Client::new(call) else { return };
         if self.clients.is_empty() {
             // What changed while nobody listened is in the status that comes first.
             self.told = Told::now(&self.api);
         }
         client.tell(&wire::Event::Status(Box::new(status::current(&self.api))));
         self.clients.push(client);
-    }
-
-    /// Gives the WebSocket of another node to the peer network, which has bounds of its own.
-    fn pass_on(&self, call: &LiveCall, upgrade: &Upgrade) {
-        let Ok(stream) = call.stream.try_clone() else { return };
-        let answer = upgrade.answer();
-        // A fresh socket takes so little at once, or its client is gone.
-        let said = stream.set_nonblocking(true).and_then(|()| (&stream).write(answer.as_bytes()));
-        if said.is_ok_and(|written| written == answer.len()) {
-            self.api.peers.take_link(stream, call.request.client);
-        }
     }
 
     fn tell(&mut self, event: &wire::Event) {
@@ -271,7 +269,7 @@ fn add_fields(head: &mut String, fields: &[(&'static str, String)]) {
 /// Someone who listens.
 struct Client {
     address: IpAddr,
-    /// Whether it is one of this machine.
+    /// Whether it is someone at this machine.
     is_home: bool,
     form: Form,
 }
@@ -284,8 +282,8 @@ enum Form {
 
 impl Client {
     /// Answers the request with the head of a stream without an end.
-    fn new(call: LiveCall, is_home: bool) -> Option<Self> {
-        let address = call.request.client.ip();
+    fn new(call: LiveCall) -> Option<Self> {
+        let (address, is_home) = (call.request.client.ip(), call.is_local);
         let (outbox, now) = (Outbox::new(call.stream).ok()?, Instant::now());
         let form = match call.upgrade {
             None => Form::Events(EventStream::new(outbox, &call.fields, now)),

@@ -4,6 +4,7 @@ use super::events::EventStream;
 use super::outbox::{Outbox, PENDING_MAX, PENDING_TIME_MAX};
 use super::socket::Socket;
 use super::*;
+use crate::http::door::upgrade::Upgrade;
 use crate::wire::PeersEvent;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};

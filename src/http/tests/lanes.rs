@@ -151,15 +151,41 @@ fn a_live_route_gets_the_socket_itself() {
     world.until("the door lets go of the place", |world| world.running().connections() == 0);
     call.stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").unwrap();
     assert_eq!(client.answer().text(), "hi");
-    // The channel holds one; the next is told to come again.
-    let mut held = world.connect();
-    held.send("GET /live HTTP/1.1\r\nHost: a\r\n\r\n");
-    world.until("the call is on its way", |world| world.live.is_full());
-    let answer = world.ask("GET /live HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!((answer.status, answer.code().as_str()), (503, "busy"));
     let mut client = world.connect();
     client.send("HEAD /live HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(client.head().unwrap().status, 405);
+}
+
+const LISTEN: &str = "GET /live HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// A world in which one call waits to be taken, which is as many as may.
+fn with_full_ways(limits: Limits) -> (World, Client) {
+    let world = World::with(limits);
+    let mut held = world.connect();
+    held.send(LISTEN);
+    world.until("the call is on its way", |world| world.live.is_full());
+    (world, held)
+}
+
+#[test]
+fn who_listens_waits_for_a_turn_and_a_node_is_told_to_come_again() {
+    let limits = Limits { queue_time: PATIENCE, ..Limits::default() };
+    let (world, held) = with_full_ways(limits);
+    let mut waiting = world.connect();
+    waiting.send(LISTEN);
+    let node = "GET /socket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Sec-WebSocket-Protocol: farthing-peer\r\n\r\n";
+    let answer = world.ask(node);
+    assert_eq!((answer.status, answer.code().as_str()), (503, "busy"));
+    for client in [held.stream.local_addr(), waiting.stream.local_addr()] {
+        let call = world.live.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(call.request.client, client.unwrap());
+    }
+    let limits = Limits { queue_time: Duration::from_millis(1), ..Limits::default() };
+    let (world, _held) = with_full_ways(limits);
+    let answer = world.ask(LISTEN);
+    assert_eq!((answer.status, answer.code().as_str()), (503, "busy"), "its turn never came");
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod node;
 mod upgrade;
 
 use super::access::security_fields;
-use super::door::live::LiveCall;
+use super::door::live::{LiveCall, LiveWays};
 use super::{
     Class, HttpServer, Lane, Limits, Method, Request, Response, Route, Running, Settings,
     handed_over,
@@ -160,7 +160,7 @@ impl World {
             allowed_origins: vec!["https://wallet.example".to_owned()],
             token: TOKEN.to_owned(),
             limits,
-            live: Some(live_sender),
+            live: Some(LiveWays { listeners: live_sender.clone(), nodes: live_sender }),
             ..Settings::default()
         };
         let spawner = Spawner::new();

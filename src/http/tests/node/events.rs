@@ -261,18 +261,34 @@ fn places_are_bounded_and_come_back() {
     while listen(&node, "").head().is_none_or(|head| head.status != 200) {
         assert!(Instant::now() < deadline, "no place came back");
     }
-    // Foreign pages take few, wherever their browser is.
-    let foreign = "Origin: http://evil.com\r\n";
-    let mut taken = Vec::new();
-    loop {
-        let mut client = listen(&node, foreign);
-        if client.head().unwrap().status != 200 {
-            break;
-        }
-        taken.push(client);
-    }
+}
+
+#[test]
+fn foreign_pages_and_proxies_take_few_places_wherever_their_browser_is() {
+    let node = Node::new();
+    let taken: Vec<_> = [
+        "Origin: http://evil.com\r\n",
+        // As an image or a script of a page, which names no origin.
+        "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n",
+        "Sec-Fetch-Site: same-site\r\n",
+        "X-Forwarded-For: 10.0.0.1\r\n",
+    ]
+    .into_iter()
+    .cycle()
+    .map(|fields| (fields, listen(&node, fields)))
+    .map(|(fields, mut client)| (fields, client.head().unwrap().status, client))
+    .take_while(|(_, status, _)| *status == 200)
+    .collect();
     assert_eq!(taken.len(), 4);
-    listener(&node);
+    for (fields, ..) in &taken {
+        assert_eq!(listen(&node, fields).answer().status, 503, "{fields}");
+    }
+    // Those of the machine itself are left, for its own page as well.
+    let own = format!("Origin: http://127.0.0.1:{}\r\n", node.address.port());
+    for fields in ["", "Sec-Fetch-Site: same-origin\r\n", "Sec-Fetch-Site: none\r\n", &own] {
+        assert_eq!(listen(&node, fields).head().unwrap().status, 200, "{fields}");
+        assert_eq!(shake(&node, fields).0, 101, "{fields}");
+    }
 }
 
 #[test]

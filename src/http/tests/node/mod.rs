@@ -215,10 +215,12 @@ impl Node {
         let (miner_control, peer_control) = (miner.clone(), peers.clone());
         let api = Api::new(handle.clone(), miner_control, peer_control, limit, address.port());
         let api = Arc::new(api);
-        let (live, calls) = live::channel();
-        let hub = LiveHub::new(Arc::clone(&api), calls, opened.events.pop().unwrap());
+        let (ways, listening, speaking) = live::ways();
+        let hub = LiveHub::new(Arc::clone(&api), listening, opened.events.pop().unwrap());
         spawner.spawn("live", move || hub.run()).unwrap();
-        let settings = Settings { live: Some(live), ..Settings::default() };
+        let nodes_api = Arc::clone(&api);
+        spawner.spawn("live-nodes", move || live::pass_on(&nodes_api, &speaking)).unwrap();
+        let settings = Settings { live: Some(ways), ..Settings::default() };
         let running = server.start(settings, &ROUTES, api, &spawner).unwrap();
         let parts = Some(Parts { handle, miner, peers });
         Self { dir, spawner, running: Some(running), parts, address }
