@@ -17,9 +17,10 @@ use crate::consensus::merkle::{commitment, tx_root};
 use crate::consensus::params::{ChainParams, TEMPLATE_VERSION};
 use crate::primitives::hash::sha256;
 use crate::primitives::{
-    Amount, Block, BlockHash, BodyRef, Coinbase, Expiry, Hash256, Header, Memo, PublicKey,
-    Signature, Tag, Target, Transfer, UnixTime,
+    Amount, Block, BlockHash, BodyRef, Coinbase, Expiry, Hash256, Header, Height, Memo, PublicKey,
+    Signature, Tag, Target, Transfer, UnixTime, Work,
 };
+use crate::wire::{Handshake, PEER_VERSION};
 use secp256k1::Keypair;
 use std::sync::Arc;
 use std::time::Duration;
@@ -138,6 +139,22 @@ pub fn solve(header: &mut Header, target: Target) {
     header.nonce = 0;
     while !target.is_met_by(&header.hash()) {
         header.nonce = header.nonce.checked_add(1).expect("tests use easy targets");
+    }
+}
+
+/// What a node says of itself that has no chain, cannot be called and whose clock shows `time`.
+pub fn handshake(instance: u64, time: UnixTime) -> Handshake {
+    Handshake {
+        chain_id: BlockHash::ZERO,
+        chain: "dev".parse().expect("a short text"),
+        version: PEER_VERSION,
+        height: Height::GENESIS,
+        tip: BlockHash::ZERO,
+        work: Work::ZERO,
+        instance,
+        node: None,
+        linked: false,
+        time,
     }
 }
 

@@ -69,25 +69,15 @@ fn behind(peer: &Peer, times: Times) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::primitives::{BlockHash, Height, LinkId, PeerAddress, PeerId, UnixTime, Work};
-    use crate::wire::{Handshake, PEER_VERSION};
+    use crate::primitives::{LinkId, PeerAddress, PeerId, UnixTime};
+    use crate::testkit::handshake;
+    use crate::wire::Handshake;
     use std::time::Duration;
 
     const NOW: Times = Times { unix: UnixTime(10_000), monotonic: Duration::from_secs(1) };
 
     fn said(instance: u64, offset: i64) -> Handshake {
-        Handshake {
-            chain_id: BlockHash::ZERO,
-            chain: "dev".parse().unwrap(),
-            version: PEER_VERSION,
-            height: Height(0),
-            tip: BlockHash::ZERO,
-            work: Work::ZERO,
-            instance,
-            node: None,
-            linked: false,
-            time: UnixTime(u32::try_from(10_000 + offset).unwrap()),
-        }
+        handshake(instance, UnixTime(u32::try_from(10_000 + offset).unwrap()))
     }
 
     /// A table of nodes that were called at these addresses, with their instances and offsets.

@@ -4,10 +4,9 @@ use crate::net::client::Pace;
 use crate::net::peer::OUTBOX_TRANSFERS_MAX;
 use crate::net::table::{Candidate, LEARNED_MAX, Outcome, PEERS_MAX, Table, Task, Times};
 use crate::node::ports::PeerState;
-use crate::primitives::{
-    BlockHash, Height, LinkId, PeerAddress, PeerId, Txid, U256, UnixTime, Work,
-};
-use crate::wire::{Handshake, PEER_VERSION, PeerRecord, Reach};
+use crate::primitives::{LinkId, PeerAddress, PeerId, Txid, U256, UnixTime, Work};
+use crate::testkit;
+use crate::wire::{Handshake, PeerRecord, Reach};
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_secs(10);
@@ -29,18 +28,7 @@ fn times(monotonic: Duration) -> Times {
 }
 
 fn handshake(instance: u64) -> Handshake {
-    Handshake {
-        chain_id: BlockHash::ZERO,
-        chain: "dev".parse().unwrap(),
-        version: PEER_VERSION,
-        height: Height(0),
-        tip: BlockHash::ZERO,
-        work: Work::ZERO,
-        instance,
-        node: None,
-        linked: false,
-        time: UnixTime(1_000),
-    }
+    testkit::handshake(instance, UnixTime(1_000))
 }
 
 /// One that names itself and was not called before.
