@@ -63,11 +63,20 @@ export function durationText(seconds) {
   return `${countText(Math.floor(seconds / 86400))} days`;
 }
 
-/** How far a node is that catches up: "Catching up: 120 of 5,000 · 40 blocks/s · 2 min left". */
-export function progressText({ height, headers, blocks_per_second: rate, seconds_left: left }) {
-  const parts = [`Catching up: ${countText(height)}`];
-  if (headers > height) parts[0] += ` of ${countText(headers)}`;
-  if (rate > 0) parts.push(`${rate < 10 ? three.format(rate) : countText(rate)} blocks/s`);
+/** Why a node that is not behind does not say that it is synced. */
+const NOT_SYNCED = new Map([
+  ['asking', 'Asking the peers'],
+  ['unanswered', 'No peer answers'],
+  ['withheld', 'A peer has more blocks and does not give them'],
+]);
+
+/** Why a node is not synced, or how far: "Catching up: block 120 of 5,000 · 40 blocks/s · 2 min left". */
+export function progressText({ sync, height, headers, blocks_per_second: rate, seconds_left: left }) {
+  if (NOT_SYNCED.has(sync)) return NOT_SYNCED.get(sync);
+  if (!(headers > height)) return 'Catching up';
+  if (!(rate > 0)) return `${plural(headers - height, 'block')} behind`;
+  const parts = [`Catching up: block ${countText(height)} of ${countText(headers)}`];
+  parts.push(`${rate < 10 ? three.format(rate) : countText(rate)} blocks/s`);
   if (Number.isFinite(left)) parts.push(`${durationText(left)} left`);
   return parts.join(' · ');
 }

@@ -10,7 +10,7 @@ use crate::chain::pool::PoolError;
 use crate::consensus::check::TransferError;
 use crate::node::NodeError;
 use crate::node::answers::AnswerError;
-use crate::node::ports::{MineError, PeerError};
+use crate::node::ports::{MineError, PeerError, SyncState};
 use crate::primitives::peer_address::PeerAddressError;
 use crate::primitives::{BlockHash, Txid};
 use crate::storage::StoreError;
@@ -107,13 +107,15 @@ pub enum ApiError {
     /// No such file of the page.
     #[error("there is no file {0} of the page")]
     NoFile(String),
-    /// Blocks are missing.
-    #[error("the node is catching up: it is at height {height} of {best}")]
+    /// Blocks are missing, or it cannot be told whether any are.
+    #[error("the node is not synced: {}; it is at height {height} of {best}", .state.words())]
     NotReady {
         /// Our height.
         height: crate::primitives::Height,
         /// The best height known of.
         best: crate::primitives::Height,
+        /// Why.
+        state: SyncState,
     },
 }
 

@@ -166,6 +166,11 @@ impl Book {
         }
     }
 
+    /// Whether the settings name nodes to ask for others, besides this very node.
+    pub fn has_seeds(&self) -> bool {
+        !self.seeds.is_empty()
+    }
+
     /// How many addresses are known.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -386,6 +391,7 @@ impl Book {
 
     /// Forgets an address: it is this very node, or a person wants it away.
     pub fn forget(&mut self, address: &PeerAddress) {
+        self.seeds.retain(|seed| seed.address != *address);
         self.entries.remove(address);
     }
 

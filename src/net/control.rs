@@ -8,9 +8,7 @@ use super::exchange::Met;
 use super::place::{check_added, may_call_back};
 use super::table::{CALLS_MAX, Candidate, SUSPECT_CALLS_MAX};
 use super::{Network, lock, times};
-use crate::node::ports::{
-    GuestInfo, PeerControl, PeerError, PeerInfo, PeerState, Resolved, SyncStatus,
-};
+use crate::node::ports::{GuestInfo, PeerControl, PeerError, PeerInfo, Resolved, SyncStatus};
 use crate::node::{NodeHandle, View};
 use crate::primitives::{Amount, Height, PeerAddress, PeerId, UnixTime, Work};
 use crate::wire::{Announcement, Handshake, PEER_VERSION, Question, Reach};
@@ -172,15 +170,19 @@ impl PeerControl for Network {
         let Some(node) = self.node() else { return SyncStatus::default() };
         let (view, times) = (node.view(), times(&node));
         let chain = &view.chain;
+        let has_seeds = self.book().has_seeds();
         let (sync, table) = (lock(&self.sync), self.table());
-        let everyone_asked = table.peers().all(|peer| peer.state != PeerState::New);
-        let (blocks_per_second, seconds_left) = sync.pace(chain, times.monotonic);
+        let said = table.credible_claims(chain.tip().total_work).filter_map(|peer| peer.claim);
+        let shown = chain.headers().heaviest().height;
+        let best_height = said.map(|claim| claim.height).fold(shown, Height::max);
+        let left = best_height.0.saturating_sub(chain.height().0);
+        let (blocks_per_second, seconds_left) = sync.pace(left, times.monotonic);
         SyncStatus {
             height: chain.height(),
-            best_height: chain.headers().heaviest().height,
+            best_height,
             blocks_per_second,
             seconds_left,
-            synced: everyone_asked && sync.is_in_front(chain, &table),
+            state: sync.state(chain, &table, (times.monotonic, has_seeds)),
             clock_offset: table.clock_offset(times),
             clock_behind: table.clock_behind(times),
         }

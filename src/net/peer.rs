@@ -205,6 +205,8 @@ pub struct Peer {
     pub claim: Option<Claim>,
     /// How often in a row its headers did not show what it claims.
     pub unbacked: u32,
+    /// The tip that it claimed last and that its headers have shown to be lighter than it said.
+    pub disproved: Option<BlockHash>,
     /// Whether it may show it now although it is not believed.
     pub on_trial: bool,
     /// Whether it was among those connected longest in the last run.
@@ -270,6 +272,7 @@ impl Peer {
             aliases: Vec::new(),
             claim: None,
             unbacked: 0,
+            disproved: None,
             on_trial: false,
             anchor: false,
             connected_since: None,

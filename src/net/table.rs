@@ -17,6 +17,8 @@ mod outboxes;
 mod schedule;
 mod task;
 
+#[cfg(test)]
+pub(super) use self::claims::HEARD_FOR;
 pub use self::task::{Candidate, Outcome, Target, Task};
 
 use super::outbound::{BACKOFF_MAX, BACKOFF_MIN, backoff};

@@ -253,6 +253,46 @@ pub struct Resolved {
     pub asked: usize,
 }
 
+/// Whether this node has what its peers have, and if not why it cannot say so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SyncState {
+    /// Not every peer was asked yet.
+    #[default]
+    Asking,
+    /// There is more, and it is being fetched.
+    Behind,
+    /// A peer that a person added says that it has more, and does not give it.
+    Withheld,
+    /// None of the peers that this node calls has answered lately.
+    Unanswered,
+    /// Nothing more is known of, and somebody has been asked unless there is nobody to ask.
+    Synced,
+}
+
+impl SyncState {
+    /// The state as the API names it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Asking => "asking",
+            Self::Behind => "behind",
+            Self::Withheld => "withheld",
+            Self::Unanswered => "unanswered",
+            Self::Synced => "synced",
+        }
+    }
+
+    /// The state in words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Asking => "it has not asked all its peers yet",
+            Self::Behind => "it is catching up",
+            Self::Withheld => "a peer says that it has more blocks and does not give them",
+            Self::Unanswered => "none of its peers answers",
+            Self::Synced => "it is synced",
+        }
+    }
+}
+
 /// How far the node is behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SyncStatus {
@@ -262,10 +302,9 @@ pub struct SyncStatus {
     pub blocks_per_second: Option<f64>,
     /// Seconds until it has [`Self::best_height`] at this rate; `None` if there is no telling.
     pub seconds_left: Option<u64>,
-    /// Whether everyone reachable was asked and nothing heavier than our chain is to be had: claims
-    /// that no headers bear out, and headers whose bodies nobody gives, do not count.
-    pub synced: bool,
-    /// The greatest height that a peer has shown headers for.
+    /// Whether it has all there is, as far as it can tell.
+    pub state: SyncState,
+    /// The greatest height that headers were shown for, or that a peer says to have whose word counts.
     pub best_height: Height,
     /// Seconds by which the clocks of the peers that we call are ahead of ours, as their median; `None` with
     /// fewer than 4 places of such, unless one that a person added has shown blocks that bear it out.
@@ -273,6 +312,13 @@ pub struct SyncStatus {
     /// Seconds that our clock has to go on for blocks that peers have shown to be taken, if these are due
     /// by the clocks there; `None` without such. A single liar can cause this: it is a warning.
     pub clock_behind: Option<u32>,
+}
+
+impl SyncStatus {
+    /// Whether this node may say that it is synced.
+    pub fn is_synced(&self) -> bool {
+        self.state == SyncState::Synced
+    }
 }
 
 /// The peer network, as others use it.

@@ -43,7 +43,9 @@ pub struct Status {
     pub issued: Amount,
     /// Whether the tip is the best that is known of.
     pub synced: bool,
-    /// The height of the heaviest headers that are known.
+    /// The same with the reason: `synced`, `asking`, `behind`, `withheld` or `unanswered`.
+    pub sync: &'static str,
+    /// The greatest height that is known of: of headers, or said by a peer whose word counts.
     #[serde(serialize_with = "shape::number")]
     pub headers: Height,
     /// The port that is listened on.
@@ -210,6 +212,7 @@ mod tests {
             mempool: PoolStatus { count: 1, bytes: 158 },
             issued: Amount::from_units(1),
             synced: true,
+            sync: "synced",
             headers: Height(8),
             port: 5000,
             wallet_set_up: false,
@@ -232,7 +235,7 @@ mod tests {
                 r#""work":"ff","spacing":10,"bits":"1d00ffff","difficulty":1.0,"hash_rate":0.5,"#,
                 r#""miner":{{"on":true,"threads":2,"hash_rate":1500000.0,"blocks_found":3}},"#,
                 r#""peers":2,"mempool":{{"count":1,"bytes":158}},"issued":0.00000001,"#,
-                r#""synced":true,"headers":8,"port":5000,"wallet_set_up":false,"#,
+                r#""synced":true,"sync":"synced","headers":8,"port":5000,"wallet_set_up":false,"#,
                 r#""blocks_per_second":2.5,"seconds_left":null,"last_reorganization":"#,
                 r#"{{"time":9,"fork":5,"replaced":2,"waiting":3,"dropped":1}},"clock_offset":-1,"clock_behind":9}}"#
             ),

@@ -50,12 +50,16 @@ test('the store tells of what changed and of nothing else', () => {
   assert.deepEqual(seen, [1, 2]);
 });
 
-test('a node that catches up says how far it is, how fast and for how long', () => {
+test('a node that is not synced says why, how far it is, how fast and for how long', () => {
   const cases = [
-    [{ height: 120, headers: 5000, blocks_per_second: 41.7, seconds_left: 117 }, 'Catching up: 120 of 5,000 · 42 blocks/s · 1 min left'],
-    [{ height: 120, headers: 121, blocks_per_second: 0.25, seconds_left: 4 }, 'Catching up: 120 of 121 · 0.25 blocks/s · 4 s left'],
-    [{ height: 120, headers: 120, blocks_per_second: null, seconds_left: null }, 'Catching up: 120'],
-    [{ height: 120, headers: 5000, blocks_per_second: 0, seconds_left: null }, 'Catching up: 120 of 5,000'],
+    [{ sync: 'behind', height: 120, headers: 5000, blocks_per_second: 41.7, seconds_left: 117 }, 'Catching up: block 120 of 5,000 · 42 blocks/s · 1 min left'],
+    [{ sync: 'behind', height: 120, headers: 121, blocks_per_second: 0.25, seconds_left: 4 }, 'Catching up: block 120 of 121 · 0.25 blocks/s · 4 s left'],
+    [{ sync: 'behind', height: 120, headers: 120, blocks_per_second: null, seconds_left: null }, 'Catching up'],
+    [{ sync: 'behind', height: 120, headers: 121, blocks_per_second: null, seconds_left: null }, '1 block behind'],
+    [{ sync: 'behind', height: 120, headers: 5000, blocks_per_second: 0, seconds_left: null }, '4,880 blocks behind'],
+    [{ sync: 'asking', height: 120, headers: 120 }, 'Asking the peers'],
+    [{ sync: 'unanswered', height: 120, headers: 5000 }, 'No peer answers'],
+    [{ sync: 'withheld', height: 120, headers: 5000 }, 'A peer has more blocks and does not give them'],
   ];
   for (const [status, text] of cases) assert.equal(progressText(status), text);
 });

@@ -5,6 +5,7 @@ use super::{Answer, body, json};
 use crate::http::api::Api;
 use crate::http::errors::ApiError;
 use crate::http::message::Request;
+use crate::node::ports::SyncState;
 use crate::primitives::Amount;
 use crate::wire::{Embedded, Mined, MinerRequest, MinerStatus};
 
@@ -16,7 +17,7 @@ pub fn mine(api: &Api, request: &Request) -> Answer {
     if api.node.view().wallet.is_none() {
         return Err(ApiError::NoWallet);
     }
-    if is_behind(api) && !api.peers.sync_status().synced {
+    if is_behind(api) && api.peers.sync_status().state == SyncState::Behind {
         return Err(ApiError::ConflictFirst);
     }
     let cancelled = || request.cancelled.is_cancelled();

@@ -34,12 +34,13 @@ pub fn health(_: &Api, _: &Request) -> Answer {
 /// `GET /ready`: that the chain is as far as the peers'.
 ///
 /// # Errors
-/// 503 while blocks are missing.
+/// 503 while blocks are missing, or while nobody answers who could tell.
 pub fn ready(api: &Api, _: &Request) -> Answer {
     let sync = api.peers.sync_status();
     let height = api.node.view().chain.height();
-    if !sync.synced {
-        return Err(ApiError::NotReady { height, best: sync.best_height.max(height) });
+    if !sync.is_synced() {
+        let best = sync.best_height.max(height);
+        return Err(ApiError::NotReady { height, best, state: sync.state });
     }
     Ok(json(200, &Done { message: format!("The node is ready at height {height}.") }))
 }
@@ -66,7 +67,8 @@ pub(crate) fn current(api: &Api) -> Status {
         peers: api.peers.list().iter().filter(|peer| connected(peer.state)).count(),
         mempool: PoolStatus { count: chain.pool().len(), bytes: chain.pool().bytes() },
         issued: chain.total(),
-        synced: sync.synced,
+        synced: sync.is_synced(),
+        sync: sync.state.as_str(),
         headers: sync.best_height.max(chain.headers().heaviest().height),
         port: api.port,
         wallet_set_up: view.wallet.is_some(),

@@ -23,7 +23,7 @@ use super::message::Response;
 use crate::chain::accept::TipChange;
 use crate::consensus::check::CheckedBlock;
 use crate::node::Event;
-use crate::node::ports::PeerState;
+use crate::node::ports::{PeerState, SyncState};
 use crate::primitives::Height;
 use crate::wire::{self, BlockEvent, Embedded, MinerStatus, PeersEvent};
 use crossbeam_channel::{Receiver, bounded, select, tick};
@@ -96,6 +96,7 @@ pub struct LiveHub {
 struct Told {
     peers: usize,
     miner: MinerStatus,
+    sync: SyncState,
     /// The best height known of while blocks are missing; nothing once they are here.
     behind: Option<Height>,
     clock_offset: Option<i64>,
@@ -224,7 +225,8 @@ impl LiveHub {
         if now.miner != told.miner {
             self.tell(&wire::Event::Miner(now.miner));
         }
-        if (now.behind, now.clock_offset) != (told.behind, told.clock_offset) {
+        let changing = |told: &Told| (told.sync, told.behind, told.clock_offset);
+        if changing(&now) != changing(&told) {
             self.tell_status();
         }
     }
@@ -237,7 +239,8 @@ impl Told {
         Self {
             peers: api.peers.list().iter().filter(|peer| connected(peer.state)).count(),
             miner: miner::miner_status(api),
-            behind: (!sync.synced).then_some(sync.best_height),
+            sync: sync.state,
+            behind: (!sync.is_synced()).then_some(sync.best_height),
             clock_offset: sync.clock_offset,
         }
     }

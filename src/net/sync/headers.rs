@@ -7,7 +7,7 @@ use super::presync::Presync;
 use crate::chain::Chain;
 use crate::chain::headers::{HeaderNode, LOCATOR_MAX};
 use crate::net::peer::Claim;
-use crate::primitives::{BlockHash, PeerId};
+use crate::primitives::{BlockHash, PeerId, Work};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -262,6 +262,12 @@ impl Headers {
             Step::Stop => {}
         }
         true
+    }
+
+    /// The most work of the branches that are walked before they are kept.
+    pub(super) fn walked_work(&self) -> Option<Work> {
+        let walks = self.walk.iter().chain(&self.open);
+        walks.filter_map(|walk| Some(walk.presync.as_ref()?.shown())).max()
     }
 
     /// Goes on with a walk, unless another was quicker: the same headers are not fetched twice.

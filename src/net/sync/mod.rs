@@ -17,6 +17,7 @@ mod download;
 mod headers;
 mod presync;
 mod progress;
+mod state;
 #[cfg(test)]
 mod tests;
 mod withheld;
@@ -32,7 +33,7 @@ use super::table::{Table, Times};
 use crate::chain::Chain;
 use crate::chain::headers::HeaderNode;
 use crate::consensus::check::CheckedBlock;
-use crate::primitives::{BlockHash, PeerId, UnixTime};
+use crate::primitives::{PeerId, UnixTime};
 use crate::wire::Question;
 use std::sync::Arc;
 use std::time::Duration;
@@ -323,25 +324,10 @@ impl Sync {
         }
     }
 
-    /// Whether nothing is known, nor said by anyone whose word counts, that is heavier than what we
-    /// have and that may be had.
-    pub fn is_in_front(&self, chain: &Chain, table: &Table) -> bool {
-        let (headers, own) = (chain.headers(), chain.tip().total_work);
-        let unknown = |tip: &BlockHash| headers.get(tip).is_none();
-        let nobody_ahead = !table
-            .credible_claims(own)
-            .any(|peer| peer.claim.is_some_and(|claim| unknown(&claim.tip)));
-        // A stranger that comes and withholds the same again is not waited for.
-        let of_persons = table.credible_claims(own).filter(|peer| peer.manual);
-        let sources: Vec<_> = of_persons.map(|peer| peer.id.clone()).collect();
-        nobody_ahead
-            && headers.heavier_tips().all(|tip| self.withheld.is_given_up(&tip.hash, &sources))
-    }
-
-    /// Blocks a second, and the seconds that are left at this rate; `None` while nothing is fetched.
-    pub fn pace(&self, chain: &Chain, now: Duration) -> (Option<f64>, Option<u64>) {
+    /// Blocks a second, and the seconds in which as many as are left come in at this rate; `None` while
+    /// nothing is fetched.
+    pub fn pace(&self, left: u32, now: Duration) -> (Option<f64>, Option<u64>) {
         let rate = self.progress.rate(now);
-        let left = chain.headers().heaviest().height.0.saturating_sub(chain.height().0);
         (rate, rate.and_then(|rate| seconds_for(left, rate)))
     }
 }

@@ -92,6 +92,8 @@ pub(in crate::net) struct Presync {
     salt: u64,
     /// The last header of the branch in this pass; its work and facts in the first pass only.
     last: Stem,
+    /// The most work that the branch has shown.
+    shown: Work,
     /// Of each batch of the first pass.
     hashes: Vec<u64>,
     /// Headers of the last of these.
@@ -105,12 +107,18 @@ impl Presync {
     /// A walk from `stem`, whose header is in the tree, until the branch has `needed` work in all.
     pub fn new(stem: Stem, needed: Work, salt: u64) -> Self {
         let hashes = Vec::new();
-        Self { stem, needed, salt, last: stem, hashes, last_len: 0, again: None, restarts: 0 }
+        let (last, shown) = (stem, stem.work);
+        Self { stem, needed, salt, last, shown, hashes, last_len: 0, again: None, restarts: 0 }
     }
 
     /// The header behind which to ask on.
     pub fn last(&self) -> BlockHash {
         self.last.hash
+    }
+
+    /// The most work that the branch has shown so far, whether it is kept or not.
+    pub fn shown(&self) -> Work {
+        self.shown
     }
 
     /// Takes the answer to what follows [`Self::last`].
@@ -146,6 +154,7 @@ impl Presync {
         let is_full = headers.len() == HEADERS_MAX;
         let (good, early) = self.walk(params, &headers, now)?;
         headers.truncate(good);
+        self.shown = self.shown.max(self.last.work);
         if self.last.work >= self.needed {
             if self.hashes.is_empty() {
                 return Ok(Taken::StoreLast(headers));
@@ -223,7 +232,7 @@ impl Presync {
         if self.restarts > RESTARTS_MAX {
             return Err(PresyncError::Changing);
         }
-        self.last = self.stem;
+        (self.last, self.shown) = (self.stem, self.stem.work);
         self.hashes = Vec::new();
         self.again = None;
         Ok(Taken::More)

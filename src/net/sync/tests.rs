@@ -7,10 +7,12 @@ use super::*;
 use crate::chain::Bodies;
 use crate::chain::accept::Accepted;
 use crate::net::table::Times;
-use crate::node::ports::PeerState;
+use crate::node::ports::{PeerState, SyncState};
 use crate::primitives::{Height, LinkId, PeerAddress, UnixTime};
-use crate::testkit::TestChain;
-use crate::wire::{Handshake, PEER_VERSION};
+use crate::testkit::{TestChain, handshake};
+use crate::wire::Handshake;
+
+mod state;
 
 const EVERY: Duration = Duration::from_secs(10);
 
@@ -26,18 +28,8 @@ fn at_time(monotonic: Duration) -> Times {
 /// What a node with this chain says of itself.
 fn said(theirs: &TestChain, time: UnixTime) -> Handshake {
     let tip = theirs.chain.tip();
-    Handshake {
-        chain_id: theirs.chain.chain_id(),
-        chain: "dev".parse().unwrap(),
-        version: PEER_VERSION,
-        height: tip.height,
-        tip: tip.hash,
-        work: tip.total_work,
-        instance: 1,
-        node: None,
-        linked: false,
-        time,
-    }
+    let (height, tip, work) = (tip.height, tip.hash, tip.total_work);
+    Handshake { height, tip, work, ..handshake(1, time) }
 }
 
 /// A node that is behind, and the chain that its peers have.
@@ -47,6 +39,7 @@ struct Bench {
     table: Table,
     sync: Sync,
     now: Duration,
+    has_seeds: bool,
 }
 
 impl Bench {
@@ -55,7 +48,8 @@ impl Bench {
         let (ours, mut theirs) = (TestChain::dev(), TestChain::dev());
         theirs.mine_empty(blocks);
         let (table, now) = (Table::new(1, EVERY), Duration::from_secs(1));
-        let mut bench = Self { ours, theirs, table, sync: Sync::default(), now };
+        let sync = Sync::default();
+        let mut bench = Self { ours, theirs, table, sync, now, has_seeds: false };
         ports.for_each(|port| bench.join(port));
         bench.sync.request();
         bench
@@ -143,8 +137,8 @@ impl Bench {
         adopted
     }
 
-    fn is_in_front(&self) -> bool {
-        self.sync.is_in_front(&self.ours.chain, &self.table)
+    fn sync_state(&self) -> SyncState {
+        self.sync.state(&self.ours.chain, &self.table, (self.now, self.has_seeds))
     }
 }
 
@@ -165,7 +159,7 @@ fn headers_come_from_one_at_a_time_and_bodies_from_many_in_any_order() {
     }
     bench.give_all(&asked[0]);
     assert_eq!(bench.hand_over(), 64);
-    let (rate, left) = bench.decide(|sync, scene| sync.pace(scene.chain, scene.now));
+    let (rate, left) = bench.sync.pace(36, bench.now);
     assert_eq!((rate, left), (Some(32.0), Some(1)));
     while bench.sync.served() == 0 {
         for asked in bench.asked() {
@@ -174,9 +168,9 @@ fn headers_come_from_one_at_a_time_and_bodies_from_many_in_any_order() {
         }
     }
     assert_eq!(bench.ours.chain.tip().hash, bench.theirs.chain.tip().hash);
-    assert!(bench.is_in_front() && bench.sync.adopted() == 100);
+    assert_eq!((bench.sync_state(), bench.sync.adopted()), (SyncState::Synced, 100));
     assert_eq!(bench.next().unwrap_err(), IDLE);
-    let (rate, left) = bench.decide(|sync, scene| sync.pace(scene.chain, scene.now));
+    let (rate, left) = bench.sync.pace(0, bench.now);
     assert_eq!((rate, left), (None, None));
 }
 
@@ -260,10 +254,10 @@ fn all_calls_hanging_wait_for_an_answer_and_leave_the_table_its_own() {
 fn bodies_that_nobody_gives_are_given_up_for_a_while_unless_somebody_new_comes() {
     let mut bench = Bench::new(5, 1..2);
     let asked = bench.asked();
-    assert!(!bench.is_in_front());
+    assert_eq!(bench.sync_state(), SyncState::Behind);
     bench.give(&asked[0], Ok(Vec::new()));
     assert!(bench.asked().is_empty() && bench.sync.served() == 1);
-    assert!(bench.is_in_front(), "what nobody gives does not count");
+    assert_eq!(bench.sync_state(), SyncState::Withheld);
     bench.sync.request();
     assert!(bench.asked().is_empty() && bench.sync.served() == 2, "passed over");
     bench.join(2);
@@ -338,21 +332,6 @@ fn silent_ones_that_came_by_themselves_leave_a_call_for_who_is_called() {
     bench.join(20);
     bench.sync.request();
     assert_eq!(bench.asked_for_headers(), Some(at(20).into()));
-}
-
-#[test]
-fn what_guests_only_say_does_not_make_a_node_behind() {
-    let mut bench = Bench::new(30, 1..1);
-    let theirs = said(&bench.theirs, UnixTime(1_000));
-    bench.table.link_in(LinkId(1), &theirs, at_time(bench.now));
-    let guest = bench.asked_for_headers().unwrap();
-    assert!(bench.is_in_front(), "it has shown nothing yet");
-    bench.give_headers(&guest);
-    assert!(!bench.is_in_front());
-
-    let mut bench = Bench::new(30, 1..1);
-    bench.table.take_in(&at(1), &theirs, at_time(bench.now));
-    assert!(!bench.is_in_front(), "it was called where it is");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 use super::{BUSY_PAUSE, Table, Times, welcome};
 use crate::net::peer::{Claim, Early, Peer, Pull};
+use crate::node::ports::PeerState;
 use crate::primitives::{PeerId, Txid, Work};
 use std::cmp::Reverse;
 use std::fmt::Display;
@@ -13,6 +14,10 @@ use std::time::Duration;
 
 /// How long headers that come too early are not asked for, unless they become due before.
 const EARLY_MAX: Duration = Duration::from_secs(600);
+
+/// How long counts what a peer has said that does not answer any more: two of the longest times between
+/// exchanges of tips.
+pub(in crate::net) const HEARD_FOR: Duration = Duration::from_secs(120);
 
 /// What is said of a peer that is not believed.
 pub(super) const NOT_SHOWN: &str = "it claims more work than its headers show";
@@ -53,8 +58,8 @@ impl Table {
     /// The headers of a peer were seen to their end: they bear out what it says, or they do not.
     pub fn judge_claim(&mut self, id: &PeerId, shown: Claim, now: Duration) {
         let Some(peer) = self.find_mut(id) else { return };
-        if peer.claim.is_some_and(|claim| claim.work > shown.work) {
-            peer.claim = Some(shown);
+        if let Some(claim) = peer.claim.filter(|claim| claim.work > shown.work) {
+            (peer.claim, peer.disproved) = (Some(shown), Some(claim.tip));
             self.not_shown(id, now);
         } else {
             self.believe(id);
@@ -144,15 +149,40 @@ impl Table {
         claims.into_iter().map(|(_, id, claim)| (id, claim)).collect()
     }
 
-    /// What those say to have beyond `work` whose word counts for now: they are called at their addresses,
-    /// and a person added them, or they have never failed to show it. Who has only opened a connection is
-    /// asked, and what it shows counts; its word does not, as it could say the same again and again under
-    /// other names.
+    /// Those who say to have more than `work` and whose word counts. That of a peer which a person added
+    /// does until its headers have shown less, also while it does not answer: silence takes nothing back.
+    /// That of another which is called at its address does while it answers and has not failed to show it.
+    /// Who has only opened a connection is asked, and what it shows counts; its word does not, as it could
+    /// say the same again and again under other names.
     pub fn credible_claims(&self, work: Work) -> impl Iterator<Item = &Peer> {
-        let credible = |peer: &&Peer| {
-            let is_called = peer.is_connected() && peer.id.address().is_some();
-            is_called && (peer.manual || peer.unbacked == 0)
-        };
-        self.peers().filter(move |peer| credible(peer) && peer.claims_more_than(work))
+        self.peers().filter(move |peer| {
+            let Some(claim) = peer.claim.filter(|claim| claim.work > work) else { return false };
+            let is_proven = peer.is_connected() && peer.unbacked == 0;
+            match peer.manual {
+                true => peer.disproved != Some(claim.tip),
+                false => is_proven && peer.id.address().is_some(),
+            }
+        })
+    }
+
+    /// Whether a peer that we call is waited for that was not asked yet. One that waits for its next turn
+    /// since the last run is not.
+    pub fn has_unasked(&self, now: Duration) -> bool {
+        self.peers().any(|peer| peer.state == PeerState::New && (peer.busy || peer.due <= now))
+    }
+
+    /// Whether a person has named a node of our chain, as far as is known.
+    pub fn is_someone_named(&self) -> bool {
+        self.peers().any(|peer| peer.manual && peer.state != PeerState::Refused)
+    }
+
+    /// Whether a peer that we call has said within [`HEARD_FOR`] that it has no more than `work`.
+    pub fn is_agreed_on(&self, work: Work, now: Duration) -> bool {
+        let is_recent = |peer: &Peer| peer.asked.is_some_and(|asked| now <= asked + HEARD_FOR);
+        let agrees = |peer: &Peer| peer.claim.is_some_and(|claim| claim.work <= work);
+        self.peers().any(|peer| {
+            let is_heard = peer.is_connected() || is_recent(peer);
+            is_heard && peer.id.address().is_some() && peer.unbacked == 0 && agrees(peer)
+        })
     }
 }

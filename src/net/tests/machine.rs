@@ -4,6 +4,7 @@
 use super::*;
 use crate::net::Begun;
 use crate::net::links::LinkDriver;
+use crate::node::ports::SyncState;
 use crate::node::{Event, Inline, Machine, Opening as NodeOpening, open_on};
 
 /// Nobody is called but by the test.
@@ -186,7 +187,9 @@ fn play() -> Vec<(u64, usize, String, &'static str)> {
     let next = town.mine(2, 1);
     town.run("a block everywhere", |town| (0..3).all(|index| town.tip(index) == next));
     let status = town.nodes[1].network.sync_status();
-    assert!(status.synced && status.height == Height(151) && status.blocks_per_second.is_none());
+    assert!(
+        status.is_synced() && status.height == Height(151) && status.blocks_per_second.is_none()
+    );
     town.trace
 }
 
@@ -212,7 +215,7 @@ fn a_node_whose_clock_is_hours_behind_waits_and_says_so() {
     let status = town.nodes[1].network.sync_status();
     assert!(status.clock_behind.is_some_and(|seconds| (6_500..=7_200).contains(&seconds)));
     assert!(status.clock_offset.is_some_and(|offset| offset >= 7_199), "nothing is mined");
-    assert!(!status.synced);
+    assert_eq!(status.state, SyncState::Behind);
     town.nodes[1].behind.store(0, Ordering::SeqCst);
     town.run("the chain, once the clock is right", |town| town.tip(1) == tip);
     assert_eq!(town.nodes[1].network.sync_status().clock_behind, None);

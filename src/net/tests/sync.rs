@@ -1,6 +1,7 @@
 //! Nodes that were apart agree again, whatever some of them say.
 
 use super::*;
+use crate::node::ports::SyncState;
 use crate::primitives::Header;
 use crate::wire::{AnnouncedBlock, Announcement};
 
@@ -12,7 +13,7 @@ fn a_late_joiner_fetches_headers_first_and_each_body_once() {
     let new = TestNode::start(&world, 2);
     new.join(&old);
     wait("the chain", || new.tip() == tip);
-    wait("synced", || new.network.sync_status().synced);
+    wait("synced", || new.network.sync_status().is_synced());
     assert_eq!(world.count(2, "headers"), 1);
     assert!(world.count(2, "blocks") <= 14, "{} calls for blocks", world.count(2, "blocks"));
 }
@@ -236,8 +237,13 @@ fn boast(of: &TestNode) -> Reply {
 }
 
 #[test]
-fn claims_that_no_headers_bear_out_are_not_counted_on() {
-    for headers in [reply(503, ""), reply(200, r#"{"headers":[]}"#), reply(200, "nonsense")] {
+fn whoever_says_more_than_it_shows_is_no_peer_and_silence_takes_nothing_back() {
+    let empty = reply(200, r#"{"headers":[]}"#);
+    for (headers, alone, with_another) in [
+        (reply(503, ""), SyncState::Withheld, SyncState::Withheld),
+        (reply(200, "nonsense"), SyncState::Withheld, SyncState::Withheld),
+        (empty, SyncState::Unanswered, SyncState::Synced),
+    ] {
         let world = World::new();
         let liar = Arc::new(TestNode::start(&world, 2));
         let (source, shown) = (liar.clone(), headers.clone());
@@ -256,17 +262,19 @@ fn claims_that_no_headers_bear_out_are_not_counted_on() {
         });
         for _ in 0..50 {
             world.advance(Duration::from_secs(2));
-            assert!(!one.is_connected_to(&liar) && one.network.sync_status().synced);
+            assert!(!one.is_connected_to(&liar));
+            assert_eq!(one.network.sync_status().state, alone);
             thread::park_timeout(Duration::from_millis(2));
         }
         one.join(&honest);
         let tip = honest.mine_many(3);
-        wait("the honest chain", || one.tip() == tip && one.network.sync_status().synced);
+        wait("the honest chain", || one.tip() == tip);
+        wait("what it says then", || one.network.sync_status().state == with_another);
         // Once it tells the truth, it is a peer again.
         world.serve(&address(2), Server::Node(liar.network.clone(), liar.node.clone()));
         wait("the liar is believed again", || {
             world.advance(Duration::from_secs(1));
-            one.is_connected_to(&liar)
+            one.is_connected_to(&liar) && one.network.sync_status().is_synced()
         });
         for node in [one, honest] {
             node.stop(&world);
@@ -275,7 +283,7 @@ fn claims_that_no_headers_bear_out_are_not_counted_on() {
 }
 
 #[test]
-fn a_header_whose_block_nobody_gives_does_not_count_for_long() {
+fn a_header_whose_block_nobody_gives_keeps_off_nothing_else() {
     let world = World::new();
     let (one, liar) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
     liar.mine_many(3);
@@ -284,10 +292,10 @@ fn a_header_whose_block_nobody_gives_does_not_count_for_long() {
     world.serve(&address(2), Server::Liar(liar.network.clone(), liar.node.clone(), lie));
     one.join(&liar);
     wait("the headers", || one.node.view().chain.headers().heaviest().height == Height(3));
-    wait("synced", || one.network.sync_status().synced);
+    let is_withheld = || one.network.sync_status().state == SyncState::Withheld;
+    wait("that it is withheld", is_withheld);
     for _ in 0..50 {
         world.advance(Duration::from_secs(2));
-        assert!(one.network.sync_status().synced);
         thread::park_timeout(Duration::from_millis(2));
     }
     // What is lighter than the withheld and heavier than ours is taken.
@@ -298,6 +306,6 @@ fn a_header_whose_block_nobody_gives_does_not_count_for_long() {
     world.serve(&address(2), Server::Node(liar.network.clone(), liar.node.clone()));
     wait("the heaviest once it is given", || {
         world.advance(Duration::from_millis(50));
-        one.height() == 3
+        one.height() == 3 && one.network.sync_status().is_synced()
     });
 }

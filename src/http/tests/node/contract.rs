@@ -1,6 +1,7 @@
 //! What clients of the original rely on: routes, statuses, fields.
 
 use super::{Node, names};
+use crate::node::ports::SyncState;
 use std::sync::atomic::Ordering;
 
 #[test]
@@ -159,9 +160,15 @@ fn mining_ends_without_a_block_when_it_must() {
     other.ok(201, "POST /mine", "");
     let header = other.handle().view().chain.tip().header;
     node.handle().submit_headers(vec![header]).unwrap();
-    node.parts().peers.sync.lock().unwrap().synced = false;
+    node.parts().peers.sync.lock().unwrap().state = SyncState::Behind;
     let message = node.fails((409, "conflict"), "POST /mine", "");
     assert!(message.contains("resolve conflicts"), "{message}");
+    // What others only say keeps nobody from it.
+    node.parts().miner.finds.store(false, Ordering::Relaxed);
+    for state in [SyncState::Withheld, SyncState::Unanswered, SyncState::Asking] {
+        node.parts().peers.sync.lock().unwrap().state = state;
+        node.fails((503, "mine-timeout"), "POST /mine", "");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::super::PATIENCE;
 use super::{Client, Node, dev_accounts};
 use crate::http::live::LIVE_CLIENTS_MAX;
 use crate::node::Origin;
-use crate::node::ports::PeerControl;
+use crate::node::ports::{PeerControl, SyncState};
 use serde_json::Value;
 use std::io::Write;
 use std::net::TcpStream;
@@ -171,7 +171,7 @@ fn what_happens_is_told_to_all_who_listen() {
     }
     node.ok(200, "POST /miner", r#"{"threads":2}"#);
     assert_eq!(event(&mut clients[0], "miner")["threads"], 2);
-    node.parts().peers.sync.lock().unwrap().synced = false;
+    node.parts().peers.sync.lock().unwrap().state = SyncState::Behind;
     assert_eq!(event(&mut clients[0], "status")["synced"], false);
     assert_eq!(node.parts().peers.list().len(), 1);
 }

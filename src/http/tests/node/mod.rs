@@ -15,7 +15,7 @@ use crate::http::live::{self, LiveHub};
 use crate::http::{Api, HttpServer, ROUTES, Running, Settings};
 use crate::node::ports::{
     ChainName, GuestInfo, MineError, Mined, MinerControl, MinerStatus, PeerControl, PeerError,
-    PeerInfo, PeerState, Resolved, SyncStatus,
+    PeerInfo, PeerState, Resolved, SyncState, SyncStatus,
 };
 use crate::node::{NodeHandle, Opening, Origin, open};
 use crate::primitives::{
@@ -194,7 +194,7 @@ impl Node {
         let mut opened = opened.unwrap();
         let (spawner, handle, owner) = (Spawner::new(), opened.handle, opened.owner);
         spawner.spawn("owner", move || owner.run().unwrap()).unwrap();
-        let sync = SyncStatus { synced: true, ..SyncStatus::default() };
+        let sync = SyncStatus { state: SyncState::Synced, ..SyncStatus::default() };
         let miner = Arc::new(QuickMiner {
             node: handle.clone(),
             finds: AtomicBool::new(true),

@@ -36,6 +36,7 @@ fn the_status_tells_what_the_page_shows() {
         ("peers", json!(0)),
         ("mempool", json!({"count": 0, "bytes": 0})),
         ("synced", json!(true)),
+        ("sync", json!("synced")),
         ("headers", json!(2)),
         ("port", json!(node.address.port())),
         ("wallet_set_up", json!(true)),
