@@ -68,6 +68,12 @@ impl CheckedTransfer {
     pub const fn cost(&self) -> Amount {
         self.cost
     }
+
+    /// A transfer with this id, whose signature was verified on the same chain before.
+    pub(super) fn verified_before(transfer: Transfer, id: Txid) -> Result<Self, TransferError> {
+        let cost = check_transfer_form(&transfer)?;
+        Ok(Self { transfer, id, cost })
+    }
 }
 
 /// Judges everything but the signature: cheap, and first. Returns amount and fee together.

@@ -11,3 +11,4 @@ pub mod params;
 pub mod schedule;
 #[cfg(test)]
 mod tests;
+pub mod verified;

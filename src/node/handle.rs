@@ -10,11 +10,12 @@ use super::inline::Inline;
 use super::view::View;
 use crate::chain::accept::{AcceptError, Accepted, Now};
 use crate::consensus::check::{
-    BlockError, CheckedBlock, CheckedTransfer, Signatures, check_block, check_transfer,
+    BlockError, CheckedBlock, CheckedTransfer, Signatures, TransferError, check_block,
     check_transfer_form,
 };
 use crate::consensus::connect::HeaderError;
 use crate::consensus::params::ChainParams;
+use crate::consensus::verified::Verified;
 use crate::primitives::{
     AddressPrefix, Block, BlockHash, BodyRef, Header, Height, PublicKey, Transfer,
 };
@@ -50,6 +51,17 @@ pub(super) struct Shared {
     pub(super) clock: Box<dyn Fn() -> Now + Send + Sync>,
     /// Checks signatures.
     pub(super) verify: Arc<rayon::ThreadPool>,
+    /// What need not be verified again.
+    pub(super) verified: Arc<Verified>,
+}
+
+impl Shared {
+    pub(super) fn check_transfer(
+        &self,
+        transfer: Transfer,
+    ) -> Result<CheckedTransfer, TransferError> {
+        self.verified.check_transfer(transfer, &self.chain_id)
+    }
 }
 
 impl NodeHandle {
@@ -168,14 +180,18 @@ impl NodeHandle {
         sent.into_iter().map(|sent| self.wait(&sent?)).collect()
     }
 
-    /// Judges all of a block that needs no chain. Transfers of the pool are not verified again.
+    /// Judges all of a block that needs no chain. Transfers of the pool, and others that were verified
+    /// not long ago, are not verified again.
     ///
     /// # Errors
     /// The rule it breaks.
     pub fn check_block(&self, block: Block, view: &View) -> Result<CheckedBlock, BlockError> {
-        let known = |id: &_| view.chain.pool().get(id).is_some();
-        let signatures = Signatures::Verify { chain_id: &self.shared.chain_id, known: &known };
-        self.shared.verify.install(|| check_block(block, &self.shared.params, &signatures))
+        let Shared { chain_id, params, verify, verified, .. } = &*self.shared;
+        let known = |id: &_| view.chain.pool().get(id).is_some() || verified.contains(chain_id, id);
+        let signatures = Signatures::Verify { chain_id, known: &known };
+        let checked = verify.install(|| check_block(block, params, &signatures))?;
+        verified.remember(chain_id, &checked);
+        Ok(checked)
     }
 
     /// A block whose parent is unknown cannot be judged, but it must have cost its sender work.
@@ -210,7 +226,7 @@ impl NodeHandle {
         let view = self.view();
         let context = view.chain.pool_context(self.now().monotonic);
         view.chain.pool().precheck(&transfer, transfer.id(), context)?;
-        let transfer = check_transfer(transfer, &self.shared.chain_id)?;
+        let transfer = self.shared.check_transfer(transfer)?;
         self.ask(|reply| Command::Transfer { transfer, origin, reply })
     }
 
@@ -235,7 +251,7 @@ impl NodeHandle {
         let check = |fitting: Result<Transfer, NodeError>| {
             let transfer = fitting?;
             check_transfer_form(&transfer)?;
-            Ok(check_transfer(transfer, &self.shared.chain_id)?)
+            Ok(self.shared.check_transfer(transfer)?)
         };
         let judged: Vec<Result<_, NodeError>> =
             self.shared.verify.install(|| fitting.into_par_iter().map(check).collect());

@@ -9,8 +9,9 @@ use super::wallet_file::{self, WalletError};
 use crate::chain::Chain;
 use crate::chain::accept::{AcceptError, Now};
 use crate::chain::pool::PoolError;
-use crate::consensus::check::{CheckedBlock, Signatures, check_block, check_transfer};
+use crate::consensus::check::{CheckedBlock, Signatures, check_block};
 use crate::consensus::params::{ChainParams, ParamsError};
+use crate::consensus::verified::Verified;
 use crate::primitives::{BlockHash, BodyRef, UnixTime};
 use crate::storage::disk::{Disk, DiskFile, FileSystem};
 use crate::storage::files::DataDir;
@@ -81,6 +82,8 @@ pub struct Machine {
     pub disk: Arc<dyn Disk>,
     /// The threads that check signatures; never rayon's global pool, which any library may fill.
     pub verify: Arc<rayon::ThreadPool>,
+    /// What they have verified; nodes of a simulation share one.
+    pub verified: Arc<Verified>,
     /// Randomness for the wallet's signatures.
     pub aux: Aux,
 }
@@ -92,7 +95,8 @@ impl Machine {
     /// If it has no threads to give.
     pub fn here() -> Result<Self, OpenError> {
         let verify = Arc::new(verify_pool()?);
-        Ok(Self { disk: Arc::new(FileSystem), verify, aux: Box::new(random_bytes) })
+        let (disk, verified) = (Arc::new(FileSystem), Arc::default());
+        Ok(Self { disk, verify, verified, aux: Box::new(random_bytes) })
     }
 }
 
@@ -130,7 +134,7 @@ pub fn open(opening: Opening) -> Result<Opened, OpenError> {
 /// As [`open`].
 pub fn open_on(opening: Opening, machine: Machine) -> Result<Opened, OpenError> {
     opening.params.check()?;
-    let Machine { disk, verify, aux } = machine;
+    let Machine { disk, verify, verified, aux } = machine;
     let data_dir = DataDir { dir: opening.data_dir, port: opening.port };
     let wallet_file = DiskFile::on(&disk, data_dir.wallet());
     let wallet = wallet_file::load(&wallet_file)?;
@@ -141,7 +145,8 @@ pub fn open_on(opening: Opening, machine: Machine) -> Result<Opened, OpenError> 
     let opened = TextStore::open_on(&blocks, &chain_id, &mut |block| replay.take(&block))?;
     let mut chain = replay.finish();
     let now = (opening.clock)();
-    let journal = load_pool(DiskFile::on(&disk, data_dir.mempool()), &mut chain, now)?;
+    let mempool = DiskFile::on(&disk, data_dir.mempool());
+    let journal = load_pool(mempool, (&mut chain, &verified), now)?;
     let (commands, received) = bounded(COMMANDS_MAX);
     let mut listeners = Listeners::default();
     let events = (0..opening.listeners).map(|_| listeners.add()).collect();
@@ -155,6 +160,7 @@ pub fn open_on(opening: Opening, machine: Machine) -> Result<Opened, OpenError> 
         chain_id,
         clock: opening.clock,
         verify,
+        verified,
     });
     let owner = Owner {
         commands: received,
@@ -177,14 +183,19 @@ pub(super) fn verify_pool() -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildE
     rayon::ThreadPoolBuilder::new().thread_name(|index| format!("verify-{index}")).build()
 }
 
-fn load_pool(file: DiskFile, chain: &mut Chain, now: Now) -> Result<Journal, StoreError> {
+fn load_pool(
+    file: DiskFile,
+    (chain, verified): (&mut Chain, &Verified),
+    now: Now,
+) -> Result<Journal, StoreError> {
     let bounds = Bounds { entry_bytes_max: JOURNAL_LINE_MAX, entries_max: JOURNAL_LINES_MAX };
     let (prefix, chain_id) = (chain.params().prefix, chain.chain_id());
     // What a reorganization gave back was written after those that build on it.
     let mut early = Vec::new();
     let loaded = Journal::open_on(file, bounds, &mut |line| {
         let transfer = transfer_from_json(line, prefix).ok();
-        let checked = transfer.and_then(|transfer| check_transfer(transfer, &chain_id).ok());
+        let checked =
+            transfer.and_then(|transfer| verified.check_transfer(transfer, &chain_id).ok());
         let Some(checked) = checked else { return };
         // Most of what is refused has long been mined.
         if let Err(PoolError::NonceTooFar { .. } | PoolError::WaitingFull { .. }) =

@@ -11,7 +11,7 @@ use super::view::View;
 use super::wallet_file;
 use crate::chain::accept::{AcceptError, Accepted, Now, TipChange};
 use crate::chain::pool::Admitted;
-use crate::consensus::check::{CheckedBlock, CheckedTransfer, check_transfer};
+use crate::consensus::check::{CheckedBlock, CheckedTransfer};
 use crate::consensus::connect::HeaderError;
 use crate::primitives::{BlockHash, Header, Height, PublicKey, Txid, UnixTime};
 use crate::storage::disk::DiskFile;
@@ -358,7 +358,7 @@ impl Owner {
         let unsigned = UnsignedTransfer { recipient, amount, fee, nonce, expiry, memo };
         let aux = (self.aux)()?;
         let transfer = wallet.sign_with(unsigned, &self.shared.chain_id, &aux);
-        Ok(check_transfer(transfer, &self.shared.chain_id)?)
+        Ok(self.shared.check_transfer(transfer)?)
     }
 
     fn create_wallet(&mut self, turn: &mut Turn) -> Result<CreatedWallet, NodeError> {

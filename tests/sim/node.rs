@@ -8,6 +8,7 @@ use crate::wires::{NoClient, NoMiner};
 use crossbeam_channel::Receiver;
 use farthing::chain::pool::POOL_BYTES_DEFAULT;
 use farthing::chain::template::Template;
+use farthing::consensus::verified::Verified;
 use farthing::http::Api;
 use farthing::net::{self, Network};
 use farthing::node::{Event, Inline, Machine, NodeHandle, Opened, Opening, View, open_on};
@@ -25,6 +26,20 @@ use zeroize::Zeroizing;
 
 /// The port of every node; they differ in their addresses.
 pub const PORT: u16 = 5_000;
+
+/// What the nodes of a world have in common: what one of them has verified need not be verified again
+/// by the others, which would find the same.
+#[derive(Clone)]
+pub struct Common {
+    verify: Arc<ThreadPool>,
+    verified: Arc<Verified>,
+}
+
+impl Common {
+    pub fn new() -> Self {
+        Self { verify: one_thread(), verified: Arc::default() }
+    }
+}
 
 /// Everything about a node that survives its process.
 pub struct Node {
@@ -46,7 +61,7 @@ pub struct Node {
     pub incarnation: u64,
     /// What the last process had published when it ended.
     pub left: Option<Arc<View>>,
-    verify: Arc<ThreadPool>,
+    common: Common,
     random: Random,
 }
 
@@ -87,7 +102,7 @@ pub struct Nature {
 }
 
 impl Node {
-    pub fn new(nature: Nature, verify: &Arc<ThreadPool>) -> Self {
+    pub fn new(nature: Nature, common: &Common) -> Self {
         let Nature { index, wallet, clock, hash_every, seed } = nature;
         let mut random = Random(seed);
         let disk = MemoryDisk::new(random.bits());
@@ -106,7 +121,7 @@ impl Node {
             run: None,
             incarnation: 0,
             left: None,
-            verify: verify.clone(),
+            common: common.clone(),
             random,
         }
     }
@@ -125,7 +140,8 @@ impl Node {
         };
         let machine = Machine {
             disk: self.disk.shared(),
-            verify: self.verify.clone(),
+            verify: self.common.verify.clone(),
+            verified: self.common.verified.clone(),
             aux: Box::new(move || {
                 let mut bytes = Zeroizing::new([0; 32]);
                 bytes[..8].copy_from_slice(&aux.bits().to_le_bytes());
@@ -212,7 +228,7 @@ fn data_dir() -> DataDir {
 }
 
 /// A pool of the calling thread alone, in which everything runs at once.
-pub fn one_thread() -> Arc<ThreadPool> {
+fn one_thread() -> Arc<ThreadPool> {
     thread_local! {
         static POOL: Arc<ThreadPool> = Arc::new(
             rayon::ThreadPoolBuilder::new()

@@ -10,7 +10,7 @@ use crate::finale::News;
 use crate::hearing;
 use crate::liar::Liar;
 use crate::links::{Happening, Wires};
-use crate::node::{Nature, Node, one_thread};
+use crate::node::{Common, Nature, Node};
 use crate::plan::Plan;
 use crate::rules::params;
 use crate::tally::Tally;
@@ -116,7 +116,7 @@ impl World {
         let plan = Plan::draw(&mut random);
         let time = WorldTime::default();
         let begin = params().genesis_time.plus(crate::rules::AGE);
-        let verify = one_thread();
+        let common = Common::new();
         let nodes = (0..plan.nodes)
             .map(|index| {
                 let (offset, drift) = plan.clock_of(&mut random);
@@ -124,7 +124,7 @@ impl World {
                 let hash_every = plan.hash_every(&mut random);
                 let wallet = if plan.is_wallet_shared && index == 1 { 0 } else { index };
                 let seed = random.bits();
-                Node::new(Nature { index, wallet, clock, hash_every, seed }, &verify)
+                Node::new(Nature { index, wallet, clock, hash_every, seed }, &common)
             })
             .collect::<Vec<_>>();
         let liars = (0..plan.liars).map(|number| Liar::new(number, &mut random)).collect();
