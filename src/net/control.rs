@@ -46,7 +46,10 @@ impl PeerControl for Network {
     }
 
     fn guests(&self) -> Vec<GuestInfo> {
-        self.table().guests()
+        let Some(node) = self.node() else { return Vec::new() };
+        let view = node.view();
+        let height_of = |tip| view.chain.headers().get(&tip).map(|known| known.height);
+        self.table().guests(height_of)
     }
 
     fn add(&self, address: PeerAddress) -> Result<Option<String>, PeerError> {

@@ -9,6 +9,7 @@ use super::open::Aux;
 use super::reorganization::{OTHER_CAME, Reorganization};
 use super::view::View;
 use super::wallet_file;
+use crate::chain::Chain;
 use crate::chain::accept::{AcceptError, Accepted, Now, TipChange};
 use crate::chain::pool::Admitted;
 use crate::consensus::check::{CheckedBlock, CheckedTransfer};
@@ -253,7 +254,7 @@ impl Owner {
         }
         let accepted = accepted?;
         if let Accepted::Best(change) = &accepted {
-            log_change(change);
+            log_change(change, &turn.next.chain);
             self.write_down(turn, &change.returned)?;
             self.note_reorganization(turn, change);
             turn.next.tip_changes += 1;
@@ -403,14 +404,17 @@ fn accept_headers(turn: &mut Turn, headers: &[Header]) -> Result<Height, NodeErr
     Ok(height)
 }
 
-fn log_change(change: &TipChange) {
+/// Of many blocks that come one after the other the last is told; the sync tells of the others.
+fn log_change(change: &TipChange, chain: &Chain) {
     let Some(tip) = change.connected.last() else { return };
     if !change.disconnected.is_empty() {
         let (gone, back) = (change.disconnected.len(), change.unconfirmed.len());
         let level = if gone < DEEP { Level::Info } else { Level::Warn };
         log::log!(level, "reorganization: {gone} blocks replaced, {back} transfers wait again");
     }
-    log::info!("block {} {}", tip.height, tip.hash);
+    let more = chain.headers().heaviest().height > tip.height;
+    let level = if more { Level::Debug } else { Level::Info };
+    log::log!(level, "block {} {}", tip.height, tip.hash);
     for (transfer, reason) in &change.dropped {
         let why = reason.as_ref().map_or(OTHER_CAME.into(), ToString::to_string);
         log::info!("transfer {} can no longer be mined: {why}", transfer.id());

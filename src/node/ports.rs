@@ -140,7 +140,7 @@ pub struct PeerInfo {
 pub struct GuestInfo {
     /// Its connection.
     pub link: LinkId,
-    /// Its height when last heard of.
+    /// The height of its tip when last heard of; `None` if it has not shown the headers of that.
     pub height: Option<Height>,
     /// When it was last heard of.
     pub last_seen: Option<UnixTime>,

@@ -181,7 +181,7 @@ pub struct Nodes {
 pub struct Guest {
     /// The number of its live connection since the start of this node.
     pub link: u64,
-    /// Its height, once it has said so.
+    /// The height of its tip; `null` if it has not shown the headers of that.
     #[serde(serialize_with = "shape::number_or_null")]
     pub height: Option<Height>,
     /// When it was last heard of.

@@ -1,8 +1,8 @@
 //! The missing bodies of one branch, fetched in parallel and handed on in order. No clock, no
 //! network, no threads.
 
-use super::Scene;
 use super::download::{Download, Order};
+use super::{Scene, TOLD_MIN};
 use crate::chain::headers::HeaderNode;
 use crate::consensus::check::CheckedBlock;
 use crate::primitives::{BlockHash, PeerId};
@@ -73,6 +73,13 @@ impl Branch {
     /// The bodies that are missing up to `target`.
     pub(super) fn new(serial: u64, target: &Arc<HeaderNode>, scene: &Scene<'_>) -> Self {
         let missing = scene.chain.missing_bodies_to(target, usize::MAX);
+        if missing.len() >= TOLD_MIN {
+            log::info!(
+                "sync: {} blocks are missing, up to height {}",
+                missing.len(),
+                target.height
+            );
+        }
         Self {
             serial,
             target: target.clone(),
@@ -128,7 +135,9 @@ impl Branch {
             self.told = now;
             let (adopted, count, height) = (self.adopted, self.count, self.target.height);
             let rate = rate.unwrap_or_default();
-            log::info!("sync: {adopted} of {count} blocks, to height {height}, {rate:.0} a second");
+            log::info!(
+                "sync: {adopted} of {count} blocks up to height {height}, {rate:.0} a second"
+            );
         }
     }
 

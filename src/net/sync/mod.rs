@@ -44,6 +44,9 @@ pub const FETCHERS: usize = 4;
 /// How long there is nothing to do unless something happens.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// From so many blocks on the log tells of a sync; fewer come every day.
+const TOLD_MIN: usize = 3;
+
 /// Peers whose open transactions are looked at again after blocks were fetched: a few, because one
 /// may have none, and not all, because each answer may be long.
 const PULLED_AGAIN_MAX: usize = 4;
@@ -139,7 +142,9 @@ struct Run {
     rounds: usize,
     /// Branches that led to nothing: nobody gave their bodies, or these were invalid.
     passed_over: usize,
-    has_adopted: bool,
+    /// Blocks that have joined the best chain, and since when.
+    adopted: usize,
+    since: Duration,
     stage: Stage,
 }
 
@@ -153,7 +158,7 @@ enum Stage {
 /// What a round has brought.
 struct Brought {
     headers: bool,
-    blocks: bool,
+    blocks: usize,
 }
 
 impl Sync {
@@ -183,7 +188,7 @@ impl Sync {
                 if self.served == self.requested {
                     return Err(IDLE);
                 }
-                self.run = Some(Run::new(self.requested));
+                self.run = Some(Run::new(self.requested, scene.now));
                 continue;
             };
             let brought = match &mut run.stage {
@@ -196,7 +201,7 @@ impl Sync {
                         match self.begin_bodies(headers, scene) {
                             true => continue,
                             false if has_time => return Err(IDLE),
-                            false => Brought { headers, blocks: false },
+                            false => Brought { headers, blocks: 0 },
                         }
                     }
                 },
@@ -217,11 +222,11 @@ impl Sync {
                             true
                         }
                     };
-                    let brought = Brought { headers: *headers, blocks: branch.adopted() > 0 };
+                    let brought = Brought { headers: *headers, blocks: branch.adopted() };
                     run.passed_over += usize::from(is_passed_over);
                     // Or what nobody gives would keep off what is lighter and good.
                     let goes_on =
-                        is_passed_over && !brought.blocks && run.passed_over < WITHHELD_MAX;
+                        is_passed_over && brought.blocks == 0 && run.passed_over < WITHHELD_MAX;
                     if goes_on && self.begin_bodies(brought.headers, scene) {
                         continue;
                     }
@@ -250,12 +255,16 @@ impl Sync {
     fn end_round(&mut self, brought: &Brought, scene: &mut Scene<'_>) {
         let Some(run) = &mut self.run else { return };
         run.rounds += 1;
-        run.has_adopted |= brought.blocks;
-        if (brought.headers || brought.blocks) && run.rounds < ROUNDS_MAX {
+        run.adopted += brought.blocks;
+        if (brought.headers || brought.blocks > 0) && run.rounds < ROUNDS_MAX {
             run.stage = Stage::Headers(Headers::default());
             return;
         }
-        if run.has_adopted {
+        if run.adopted >= TOLD_MIN {
+            let (height, seconds) = (scene.chain.height(), (scene.now - run.since).as_secs_f64());
+            log::info!("sync: {} blocks in {seconds:.1} s, now at height {height}", run.adopted);
+        }
+        if run.adopted > 0 {
             // What was refused from the peers' open transactions for want of coins on a shorter chain
             // may be good now.
             (0..PULLED_AGAIN_MAX).for_each(|turn| scene.table.pull_from_next(turn));
@@ -333,8 +342,8 @@ impl Sync {
 }
 
 impl Run {
-    fn new(request: u64) -> Self {
+    fn new(request: u64, since: Duration) -> Self {
         let stage = Stage::Headers(Headers::default());
-        Self { request, rounds: 0, passed_over: 0, has_adopted: false, stage }
+        Self { request, rounds: 0, passed_over: 0, adopted: 0, since, stage }
     }
 }

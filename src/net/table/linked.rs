@@ -5,7 +5,7 @@ use super::{Table, Times, ask_soon, meet};
 use crate::net::outbound::backoff;
 use crate::net::peer::{Claim, Peer, Pull};
 use crate::node::ports::GuestInfo;
-use crate::primitives::{LinkId, PeerAddress, PeerId};
+use crate::primitives::{BlockHash, Height, LinkId, PeerAddress, PeerId};
 use crate::wire::Handshake;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -81,7 +81,8 @@ impl Table {
     }
 
     /// The nodes that have opened a live connection to us and are none of the peers with an address.
-    pub fn guests(&self) -> Vec<GuestInfo> {
+    /// What they say of their height is not passed on: `height_of` tells that of a tip which is known.
+    pub fn guests(&self, height_of: impl Fn(BlockHash) -> Option<Height>) -> Vec<GuestInfo> {
         let linked = self.instances_linked();
         let named = self.peers().filter(|peer| peer.reaches_us(&linked));
         let named: BTreeSet<u64> = named.filter_map(|peer| peer.instance).collect();
@@ -89,7 +90,7 @@ impl Table {
         let guests = self.peers().filter(is_guest).filter_map(|peer| match &peer.id {
             PeerId::At(_) => None,
             PeerId::Link(link) => {
-                let height = peer.claim.map(|claim| claim.height);
+                let height = peer.claim.and_then(|claim| height_of(claim.tip));
                 Some(GuestInfo { link: *link, height, last_seen: peer.last_seen })
             }
         });

@@ -4,7 +4,7 @@ use crate::net::client::Pace;
 use crate::net::peer::OUTBOX_TRANSFERS_MAX;
 use crate::net::table::{Candidate, LEARNED_MAX, Outcome, PEERS_MAX, Table, Task, Times};
 use crate::node::ports::PeerState;
-use crate::primitives::{LinkId, PeerAddress, PeerId, Txid, U256, UnixTime, Work};
+use crate::primitives::{Height, LinkId, PeerAddress, PeerId, Txid, U256, UnixTime, Work};
 use crate::testkit;
 use crate::wire::{Handshake, PeerRecord, Reach};
 use std::time::Duration;
@@ -55,6 +55,15 @@ fn connected(ports: std::ops::Range<u16>) -> Table {
         table.done(&task, Outcome::Done, seconds(0));
     }
     table
+}
+
+#[test]
+fn what_a_guest_says_of_its_height_is_shown_once_it_has_shown_that() {
+    let mut table = Table::new(1, EVERY);
+    let said = Handshake { height: Height(999), ..handshake(1) };
+    table.link_in(LinkId(1), &said, times(seconds(0)));
+    assert_eq!(table.guests(|_| None)[0].height, None);
+    assert_eq!(table.guests(|_| Some(Height(7)))[0].height, Some(Height(7)));
 }
 
 #[test]
