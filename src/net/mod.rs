@@ -182,17 +182,22 @@ impl Network {
         let Opening { node, instance, seed, client, links, file, peers, mut seeds, reach } =
             opening;
         seeds.retain(is_fit);
-        let file = PeersFile::new(file);
+        let mut file = PeersFile::new(file);
         let mut table = Table::new(instance, exchange_every(&node));
         let mut book = Book::new(seed, seeds);
         let times = times(&node);
-        match file.load() {
-            Ok(records) => records.iter().for_each(|record| match record.source {
-                Some(_) => book.restore(record, times),
-                None if record.removed || is_fit(&record.node) => table.restore(record, times),
-                None => {}
-            }),
-            Err(error) => log::error!("the list of peers could not be read: {error}"),
+        let loaded = file.load(|record| {
+            if record.source.is_some() {
+                book.restore(record, times);
+                return Ok(());
+            }
+            if !record.removed {
+                check_added(&record.node).map_err(|why| why.to_string())?;
+            }
+            table.restore(record, times).map_err(str::to_owned)
+        });
+        if let Err(error) = loaded {
+            log::error!("the list of peers could not be read: {error}");
         }
         // What the settings name is wanted, also if it was removed once.
         for peer in peers.iter().filter(|peer| is_fit(peer)) {
@@ -311,16 +316,16 @@ impl Network {
     /// Writes the list of peers down; if that fails the log tells, and the network goes on.
     fn save(&self) {
         let Some(times) = self.node().map(|node| times(&node)) else { return };
-        let file = lock(&self.file);
+        let mut file = lock(&self.file);
         let mut records = self.table().records(times);
         records.extend(self.book().records());
-        if let Err(error) = file.save(&records) {
+        if let Err(error) = file.save(&records, times.unix) {
             log::error!("the list of peers could not be written down: {error}");
         }
     }
 }
 
-/// Whether the settings or the list may have a node called at an address; if not, the log says why.
+/// Whether the settings may have a node called at an address; if not, the log says why.
 fn is_fit(address: &PeerAddress) -> bool {
     let checked = check_added(address);
     if let Err(why) = checked {

@@ -301,6 +301,15 @@ impl Peer {
         }
     }
 
+    /// Adds what another line of the file says of it.
+    pub fn remember(&mut self, other: Self) {
+        self.manual |= other.manual;
+        self.anchor |= other.anchor;
+        self.last_seen = self.last_seen.max(other.last_seen);
+        self.failures = self.failures.min(other.failures);
+        self.due = self.due.min(other.due);
+    }
+
     /// Whether it has opened a live connection to us, as both sides say; `linked` are the instances of
     /// those who have one.
     pub fn reaches_us(&self, linked: &BTreeSet<u64>) -> bool {

@@ -43,7 +43,7 @@ const CANDIDATES_MAX: usize = 64;
 pub const REMOVED_MAX: usize = 256;
 
 /// Addresses that are kept away for a while at most; the oldest is forgotten.
-const PAUSED_MAX: usize = 256;
+pub const PAUSED_MAX: usize = 256;
 
 /// Calls under way at most, of all that the table hands out.
 pub const CALLS_MAX: usize = 8;

@@ -10,7 +10,8 @@
 //!   again from the decoded value, never passed on as it came.
 //! - Only typed decoding. A field that is unknown, stands twice or is missing is an error, and so
 //!   is an array in the place of an object; hex is lower case and of fixed length; coins and
-//!   integers never pass through floating point.
+//!   integers never pass through floating point. Only lines of the peers file, which nobody else
+//!   writes, may say more.
 //! - Decoding takes memory in proportion to the text and bounded by the `..._MAX` of each list.
 //!   Fields are cut out of the text without recursion; serde_json's depth limit stays on.
 

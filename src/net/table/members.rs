@@ -11,6 +11,7 @@ use crate::node::ports::PeerState;
 use crate::primitives::peer_address::Host;
 use crate::primitives::{PeerAddress, PeerId, UnixTime};
 use crate::wire::{Handshake, PeerRecord, Reach};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -254,26 +255,50 @@ impl Table {
         peers.chain(removed).chain(refused).collect()
     }
 
-    /// Takes up what was remembered. Peers that a person added and anchors are called at once, the
-    /// others after what is left of their pauses.
-    pub fn restore(&mut self, record: &PeerRecord, times: Times) {
-        let PeerRecord { node, manual, failures, .. } = record;
+    /// Takes up what was remembered; what is there twice is made one. Peers that a person added and
+    /// anchors are called at once, the others after what is left of their pauses.
+    ///
+    /// # Errors
+    /// Why there is no room for it.
+    pub fn restore(&mut self, record: &PeerRecord, times: Times) -> Result<(), &'static str> {
+        let node = &record.node;
         if record.removed {
-            push_bounded(&mut self.removed, node.clone(), REMOVED_MAX);
-        } else if record.refused_until != UnixTime(0) {
-            let until = times.monotonic_at(record.refused_until, LIE_PAUSE);
-            push_bounded(&mut self.paused, (node.clone(), until), PAUSED_MAX);
-        } else if self.has_room() && self.find_at(node).is_none() {
-            let mut peer = Peer::new(node.clone().into(), 0, *manual);
-            peer.last_seen = (record.last_seen != UnixTime(0)).then_some(record.last_seen);
-            peer.anchor = record.anchor;
-            if !manual && !record.anchor && *failures > 0 {
-                peer.failures = *failures;
-                let pause = backoff(*failures);
-                let seconds = u32::try_from(pause.as_secs()).expect("ten minutes at most");
-                peer.due = times.monotonic_at(record.last_tried.plus(seconds), pause);
+            if !self.removed.contains(node) {
+                push_fitting(&mut self.removed, node.clone(), REMOVED_MAX)?;
             }
-            self.insert(peer);
+        } else if record.refused_until != UnixTime(0) {
+            self.paused.retain(|(paused, _)| paused != node);
+            let until = times.monotonic_at(record.refused_until, LIE_PAUSE);
+            push_fitting(&mut self.paused, (node.clone(), until), PAUSED_MAX)?;
+        } else if let Some(known) = self.find_mut(&node.clone().into()) {
+            known.remember(remembered(record, times));
+        } else if self.has_room() {
+            self.insert(remembered(record, times));
+        } else {
+            return Err("there are as many peers as there can be");
         }
+        Ok(())
     }
+}
+
+/// A peer as the file knows it.
+fn remembered(record: &PeerRecord, times: Times) -> Peer {
+    let mut peer = Peer::new(record.node.clone().into(), 0, record.manual);
+    peer.last_seen = (record.last_seen != UnixTime(0)).then_some(record.last_seen);
+    peer.anchor = record.anchor;
+    if !peer.manual && !peer.anchor && record.failures > 0 {
+        peer.failures = record.failures;
+        let pause = backoff(record.failures);
+        let seconds = u32::try_from(pause.as_secs()).expect("ten minutes at most");
+        peer.due = times.monotonic_at(record.last_tried.plus(seconds), pause);
+    }
+    peer
+}
+
+fn push_fitting<T>(list: &mut VecDeque<T>, item: T, max: usize) -> Result<(), &'static str> {
+    if list.len() >= max {
+        return Err("there are as many like it as can be remembered");
+    }
+    list.push_back(item);
+    Ok(())
 }

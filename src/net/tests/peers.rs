@@ -215,6 +215,46 @@ fn nor_do_the_settings_and_the_list_have_it_called() {
     assert!(file.contains("127.0.0.1:25"), "what was removed stays: {file}");
 }
 
+/// The files beside the list of peers that are named after it, and what is in them.
+fn set_aside(dir: &TempDir) -> Vec<String> {
+    let files = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap());
+    let is_copy = |name: &str| name.starts_with("peers-1.") && name != "peers-1.txt";
+    let copies = files.filter(|entry| is_copy(entry.file_name().to_str().unwrap()));
+    copies.map(|entry| std::fs::read_to_string(entry.path()).unwrap()).collect()
+}
+
+#[test]
+fn what_another_version_has_written_in_the_list_is_not_lost() {
+    let world = World::new();
+    let mut dir = TestNode::start(&world, 1).stop(&world);
+    let line = |node: &str, more: &str| {
+        format!(r#"{{"node":"{node}","manual":true,"removed":false,"last_seen":7{more}}}"#) + "\n"
+    };
+    let (peer, twice) = (line(&address(2), ""), line(&address(2), r#","failures":3"#));
+    for (added, is_lost) in [
+        (String::new(), false),
+        ("\n \n".to_owned(), false),
+        (twice, false),
+        (line(&address(3), r#","colour":"red""#), true),
+        (line("127.0.0.1:25", ""), true),
+        ("no line\n".to_owned(), true),
+        ("long ".repeat(300_000), true),
+    ] {
+        let (before, text) = (set_aside(&dir).len(), format!("{peer}{added}"));
+        std::fs::write(dir.path().join("peers-1.txt"), &text).unwrap();
+        for start in 0..2 {
+            let node = TestNode::start_in(&world, 1, dir, ChainParams::dev());
+            let is_whole = text.len() < 1 << 20;
+            assert_eq!(node.peers().contains(&address(2)), is_whole, "{start}");
+            assert_eq!(node.peers().contains(&address(3)), added.contains(&address(3)), "{start}");
+            dir = node.stop(&world);
+        }
+        let kept = set_aside(&dir);
+        assert_eq!(kept.len() - before, usize::from(is_lost), "once: {}", text.len());
+        assert_eq!(kept.contains(&text), is_lost);
+    }
+}
+
 #[test]
 fn joining_a_heavier_branch_warns_of_the_coins_that_it_costs() {
     let world = World::new();

@@ -2,7 +2,9 @@
 
 use crate::net::client::Pace;
 use crate::net::peer::OUTBOX_TRANSFERS_MAX;
-use crate::net::table::{Candidate, LEARNED_MAX, Outcome, PEERS_MAX, Table, Task, Times};
+use crate::net::table::{
+    Candidate, LEARNED_MAX, Outcome, PAUSED_MAX, PEERS_MAX, REMOVED_MAX, Table, Task, Times,
+};
 use crate::node::ports::PeerState;
 use crate::primitives::{Height, LinkId, PeerAddress, PeerId, Txid, U256, UnixTime, Work};
 use crate::testkit;
@@ -177,7 +179,7 @@ fn who_comes_and_goes_is_called_no_more_often_than_who_stays() {
 fn many_missed_that_a_person_added_do_not_keep_others_from_being_tried() {
     let mut table = Table::new(1, EVERY);
     (1..=8).for_each(|port| table.add_manual(&at(port)));
-    table.restore(&crate::wire::PeerRecord::new(at(9)), times(seconds(0)));
+    table.restore(&PeerRecord::new(at(9)), times(seconds(0))).unwrap();
     let mut tried = Vec::new();
     for now in (1..=10).map(|step| seconds(1_000 * step)) {
         let Ok(Task::Exchange(target)) = table.next(now) else { panic!("due") };
@@ -289,7 +291,10 @@ fn a_removed_peer_does_not_come_back_under_another_spelling() {
     }
     // Nor after a restart.
     let mut next = Table::new(2, EVERY);
-    table.records(times(seconds(2))).iter().for_each(|it| next.restore(it, times(seconds(2))));
+    table
+        .records(times(seconds(2)))
+        .iter()
+        .for_each(|it| next.restore(it, times(seconds(2))).unwrap());
     for candidate in [stranger(at(1), 7), stranger(at(9), 7)] {
         assert!(!comes(&mut next, candidate.clone(), seconds(3)), "{candidate:?}");
     }
@@ -342,7 +347,7 @@ fn a_restart_keeps_anchors_pauses_and_refusals() {
     let started = Times { unix: UnixTime(1_030), monotonic: seconds(1) };
     let mut next = Table::new(2, EVERY);
     for record in table.records(stopped) {
-        next.restore(&PeerRecord::from_json(&record.to_json()).unwrap(), started);
+        next.restore(&PeerRecord::from_json(&record.to_json()).unwrap(), started).unwrap();
     }
     // Wanted first, then the anchors.
     for port in [5, 1, 2] {
@@ -409,4 +414,39 @@ fn who_comes_by_itself_and_says_the_most_is_asked_last() {
     let asked = table.claiming_more(Work::ZERO).into_iter().map(|(peer, _)| peer);
     let links = [7, 8].map(|number| PeerId::Link(LinkId(number)));
     assert_eq!(asked.collect::<Vec<_>>(), [vec![id(2), id(1)], links.to_vec()].concat());
+}
+
+#[test]
+fn what_the_file_says_twice_of_a_peer_is_made_one() {
+    let mut table = Table::new(1, EVERY);
+    let known = PeerRecord { last_seen: UnixTime(500), ..PeerRecord::new(at(1)) };
+    let missed = PeerRecord { failures: 9, last_tried: UnixTime(999), ..known.clone() };
+    let wanted = PeerRecord { manual: true, ..PeerRecord::new(at(1)) };
+    let anchor = PeerRecord { anchor: true, ..PeerRecord::new(at(1)) };
+    let removed = PeerRecord { removed: true, ..PeerRecord::new(at(2)) };
+    let refused = PeerRecord { refused_until: UnixTime(1_100), ..PeerRecord::new(at(3)) };
+    for record in [&missed, &known, &wanted, &anchor, &missed, &removed, &refused] {
+        for _ in 0..300 {
+            assert_eq!(table.restore(record, times(seconds(0))), Ok(()));
+        }
+    }
+    let peer = table.find_at(&at(1)).unwrap();
+    assert_eq!((peer.manual, peer.anchor, peer.failures), (true, true, 0));
+    assert_eq!((peer.last_seen, peer.due), (Some(UnixTime(500)), Duration::ZERO));
+    assert_eq!(table.records(times(seconds(0))).len(), 3);
+}
+
+#[test]
+fn what_finds_no_room_in_the_table_is_said() {
+    for (record, max) in [
+        (PeerRecord::new(at(1)), PEERS_MAX),
+        (PeerRecord { removed: true, ..PeerRecord::new(at(1)) }, REMOVED_MAX),
+        (PeerRecord { refused_until: UnixTime(2_000), ..PeerRecord::new(at(1)) }, PAUSED_MAX),
+    ] {
+        let mut table = Table::new(1, EVERY);
+        let lines = (1..).map(|port| PeerRecord { node: at(port), ..record.clone() });
+        let taken = lines.take_while(|line| table.restore(line, times(seconds(0))).is_ok());
+        assert_eq!(taken.count(), max);
+        assert_eq!(table.restore(&record, times(seconds(0))), Ok(()), "it is known");
+    }
 }

@@ -32,7 +32,6 @@ pub struct PeerRecord {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RawPeerRecord<'a> {
     #[serde(borrow)]
     node: Field<'a>,
@@ -70,7 +69,8 @@ impl PeerRecord {
         }
     }
 
-    /// Reads what [`Self::to_json`] writes.
+    /// Reads what [`Self::to_json`] writes. What else a newer version may say of a node is passed over:
+    /// a peer that a person added is joined by an older one as well.
     ///
     /// # Errors
     /// Any other shape.
@@ -157,11 +157,12 @@ mod tests {
             ("}", Ok(known.clone())),
             (r#","anchor":true}"#, Ok(PeerRecord { anchor: true, ..known.clone() })),
             (r#","failures":3}"#, Ok(PeerRecord { failures: 3, ..known.clone() })),
-            (r#","source":"[2001:db8::]"}"#, Ok(PeerRecord { source, ..known })),
+            (r#","source":"[2001:db8::]"}"#, Ok(PeerRecord { source, ..known.clone() })),
             (r#","failures":-1}"#, Err("field-bad-number")),
             (r#","anchor":1}"#, Err("field-wrong-type")),
             (r#","source":"2130706433"}"#, Err("node-bad-host")),
-            (r#","colour":"red"}"#, Err("field-unknown")),
+            (r#","colour":"red","size":{"is":[1]}}"#, Ok(known)),
+            (r#","manual":true}"#, Err("field-duplicate")),
         ];
         for (rest, expected) in table {
             let read = PeerRecord::from_json(&format!("{old}{rest}"));
