@@ -27,6 +27,37 @@ impl WorldTime {
     }
 }
 
+/// The last second of the time of day in 31 bits.
+const YEAR_2038: i64 = i32::MAX as i64;
+
+/// How somebody sets a time of day wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// Hours ahead, or behind.
+    Hours(i64),
+    /// It begins anew, as without a battery.
+    Year1970,
+    /// It stands where 31 bits of seconds end.
+    Year2038,
+    /// It stands still.
+    Frozen,
+}
+
+impl Wrong {
+    /// All that happens; each as often as the others.
+    pub const ALL: [Self; 9] = [
+        Self::Year1970,
+        Self::Hours(-3),
+        Self::Hours(-2),
+        Self::Hours(-1),
+        Self::Frozen,
+        Self::Hours(1),
+        Self::Hours(2),
+        Self::Hours(3),
+        Self::Year2038,
+    ];
+}
+
 /// A node's clock: wrong by an offset, and by more every day.
 #[derive(Clone)]
 pub struct Clock {
@@ -37,6 +68,8 @@ pub struct Clock {
     usual: i64,
     /// Seconds that its time of day is ahead.
     offset: Arc<AtomicI64>,
+    /// The seconds after which its time of day stands still.
+    stands_at: Arc<AtomicI64>,
     /// Parts in a million that it runs fast.
     drift: i64,
 }
@@ -44,21 +77,39 @@ pub struct Clock {
 impl Clock {
     pub fn new(time: &WorldTime, begin: UnixTime, offset: i64, drift: i64) -> Self {
         let (usual, offset) = (offset, Arc::new(AtomicI64::new(offset)));
-        Self { time: time.clone(), begin, usual, offset, drift }
+        let stands_at = Arc::new(AtomicI64::new(i64::MAX));
+        Self { time: time.clone(), begin, usual, offset, stands_at, drift }
     }
 
-    /// Sets the time of day by so many seconds more than it is usually ahead; the clock that never
-    /// jumps goes on.
-    pub fn jump(&self, seconds: i64) {
-        self.offset.store(self.usual + seconds, Ordering::Relaxed);
+    /// Sets the time of day wrong; the clock that never jumps goes on.
+    pub fn set_wrong(&self, wrong: Wrong) {
+        let now = whole_seconds(self.drifted(self.time.now()));
+        let begin = i64::from(self.begin.0);
+        let offset = match wrong {
+            Wrong::Hours(hours) => self.usual + 3_600 * hours,
+            Wrong::Year1970 => -begin - now,
+            Wrong::Year2038 => YEAR_2038 - begin - now,
+            Wrong::Frozen => self.usual,
+        };
+        let stands_at = if wrong == Wrong::Frozen { now } else { i64::MAX };
+        self.set(offset, stands_at);
+    }
+
+    /// Sets the time of day right, or as wrong as it always is.
+    pub fn set_right(&self) {
+        self.set(self.usual, i64::MAX);
+    }
+
+    fn set(&self, offset: i64, stands_at: i64) {
+        self.offset.store(offset, Ordering::Relaxed);
+        self.stands_at.store(stands_at, Ordering::Relaxed);
     }
 
     pub fn now(&self) -> Now {
         let micros = self.drifted(self.time.now());
-        let since = i64::try_from(micros / SECOND).expect("a short time");
-        let ahead = since + self.offset.load(Ordering::Relaxed);
-        let unix = i64::from(self.begin.0) + ahead;
-        let unix = UnixTime(u32::try_from(unix).expect("a time of this century"));
+        let since = whole_seconds(micros).min(self.stands_at.load(Ordering::Relaxed));
+        let unix = i64::from(self.begin.0) + since + self.offset.load(Ordering::Relaxed);
+        let unix = UnixTime(u32::try_from(unix).expect("a time of 32 bits"));
         Now { unix, monotonic: Duration::from_micros(micros) }
     }
 
@@ -72,4 +123,8 @@ impl Clock {
         let micros = i64::try_from(micros).expect("a short time");
         u64::try_from(micros + micros / 1_000_000 * self.drift).expect("drift is small")
     }
+}
+
+fn whole_seconds(micros: u64) -> i64 {
+    i64::try_from(micros / SECOND).expect("a short time")
 }

@@ -3,6 +3,7 @@
 use crate::check::mined_in;
 use crate::clock::{MINUTE, SECOND};
 use crate::node::Node;
+use crate::rules::{params, time_at};
 use crate::world::{What, World};
 use farthing::consensus::check::CheckedTransfer;
 use farthing::primitives::{Height, Work};
@@ -93,7 +94,7 @@ impl World {
         }
     }
 
-    fn height_at(&self, index: usize) -> Height {
+    pub fn height_at(&self, index: usize) -> Height {
         let run = self.nodes[index].run.as_ref().expect("it is up");
         run.handle.view().chain.height()
     }
@@ -147,6 +148,20 @@ impl World {
         };
         let first = state(&self.nodes[0]);
         self.nodes.iter().all(|node| state(node) == first)
+    }
+
+    /// No block that counts is stamped with a time that has not come.
+    pub fn times_are_right(&self) {
+        let now = time_at(self.now());
+        for node in &self.nodes {
+            let view = node.run.as_ref().expect("all nodes are up").handle.view();
+            let (tip, latest) = (view.chain.tip(), params().latest_time(view.chain.height(), now));
+            assert!(
+                tip.header.time <= latest,
+                "node {} stands on a block of the future",
+                node.index
+            );
+        }
     }
 
     /// Whether no transfer waits anywhere to be mined.

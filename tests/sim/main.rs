@@ -25,6 +25,9 @@ mod weather;
 mod wires;
 mod world;
 
+use clock::{MINUTE, Wrong};
+use farthing::testkit::Random;
+use plan::Plan;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 use tally::Tally;
@@ -123,6 +126,25 @@ fn equal_seeds_make_equal_worlds() {
     };
     assert_eq!(digest(3), digest(3));
     assert_ne!(digest(3), digest(4));
+}
+
+/// A node whose clock is wrong for a while holds up nobody, and comes back once it is right.
+#[test]
+fn a_clock_that_is_wrong_for_a_while_harms_nobody() {
+    for wrong in [Wrong::Year1970, Wrong::Year2038, Wrong::Frozen, Wrong::Hours(-1)] {
+        let mut random = Random(1);
+        let plan = Plan::quiet(4, &mut random);
+        let mut world = World::of(plan, random, number("FARTHING_TRACE").is_some());
+        world.run(10 * MINUTE);
+        let heights = |world: &World| [0, 1, 2].map(|index| world.height_at(index));
+        let before = heights(&world);
+        world.let_clock_be(wrong, 20 * MINUTE);
+        world.run(15 * MINUTE);
+        let grown = heights(&world).iter().zip(before).all(|(now, then)| *now > then.next());
+        assert!(grown, "{wrong:?}: the others stand still: {before:?}, {:?}", heights(&world));
+        world.live();
+        world.times_are_right();
+    }
 }
 
 /// What a world fails with that has found a bug, in the words of the check that is there for it.

@@ -90,6 +90,25 @@ impl Plan {
         }
     }
 
+    /// Some nodes in a world in which nothing goes wrong.
+    pub fn quiet(nodes: usize, random: &mut Random) -> Self {
+        Self {
+            nodes,
+            clock_off: 0,
+            drift: 0,
+            disk: FaultRates::default(),
+            crashes: 0,
+            full_disks: 0,
+            clock_jumps: 0,
+            quarrels: 0,
+            cuts: 0,
+            liars: 0,
+            hidden: 0,
+            weather: Weather::far(20_000, 10_000),
+            ..Self::draw(random)
+        }
+    }
+
     /// Seconds that a clock is ahead, and how fast it goes.
     pub fn clock_of(&self, random: &mut Random) -> (i64, i64) {
         let mut within = |most: u64| {

@@ -36,7 +36,7 @@ tally! {
     mined, paid, expiring, reorganizations, ties,
     starts, failed_starts, kills, power_cuts, cuts_in_operation, torn,
     full, broken_writes, broken_flushes, broken_reads,
-    clock_jumps, calls, answers, timeouts, failed_calls, splits, one_way_cuts, lone, flapping, quarrels, cut_off, resets, doubles,
+    clock_jumps, years_1970, years_2038, frozen_clocks, calls, answers, timeouts, failed_calls, splits, one_way_cuts, lone, flapping, quarrels, cut_off, resets, doubles,
     accused, expected, wakes, looks, dials, links, broken_links, texts,
 }
 

@@ -1,6 +1,6 @@
 //! What goes wrong, and how it ends.
 
-use crate::clock::{MINUTE, SECOND};
+use crate::clock::{MINUTE, SECOND, Wrong};
 use crate::disk::{End, FaultRates};
 use crate::world::{What, World};
 
@@ -107,16 +107,28 @@ impl World {
         self.after(wait, What::Heal);
     }
 
-    /// Hours wrong for minutes, always the same node's: were the clocks of many ahead and set back, all
-    /// would stand on blocks of their own from the future, and mine on only when these are past.
+    /// Wrong for minutes.
     fn set_clock_wrong(&mut self) {
-        let index = self.nodes.len() - 1;
-        let hours = i64::try_from(self.random.below(9)).expect("few") - 4;
-        self.nodes[index].clock.jump(3_600 * hours);
-        self.tally.clock_jumps += 1;
-        self.note(16, || format!("the clock of node {index} jumps by {hours} h"));
+        let wrong = *self.random.pick(&Wrong::ALL);
         let wait = SECOND + self.random.below(5 * MINUTE);
-        self.after(wait, What::RightTime(index));
+        self.let_clock_be(wrong, wait);
+    }
+
+    /// Wrong for so many microseconds, and always the same node's: were the clocks of many ahead and
+    /// set back, all would stand on blocks of their own from the future, and mine on only when these
+    /// are past.
+    pub fn let_clock_be(&mut self, wrong: Wrong, micros: u64) {
+        let index = self.nodes.len() - 1;
+        self.nodes[index].clock.set_wrong(wrong);
+        self.tally.clock_jumps += 1;
+        match wrong {
+            Wrong::Hours(_) => {}
+            Wrong::Year1970 => self.tally.years_1970 += 1,
+            Wrong::Year2038 => self.tally.years_2038 += 1,
+            Wrong::Frozen => self.tally.frozen_clocks += 1,
+        }
+        self.note(16, || format!("the clock of node {index} is set wrong: {wrong:?}"));
+        self.after(micros, What::RightTime(index));
     }
 
     /// A loose wire: it breaks now and soon holds again, so many times.

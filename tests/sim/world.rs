@@ -111,9 +111,14 @@ impl Trace {
 
 impl World {
     pub fn new(seed: u64, is_traced: bool) -> Self {
-        hearing::listen(is_traced);
         let mut random = Random(seed);
         let plan = Plan::draw(&mut random);
+        Self::of(plan, random, is_traced)
+    }
+
+    /// The world of a plan.
+    pub fn of(plan: Plan, mut random: Random, is_traced: bool) -> Self {
+        hearing::listen(is_traced);
         let time = WorldTime::default();
         let begin = params().genesis_time.plus(crate::rules::AGE);
         let common = Common::new();
@@ -206,7 +211,7 @@ impl World {
             What::Start(index) => self.start(index),
             What::Trouble => self.trouble(),
             What::Room(index) => self.nodes[index].disk.fill_up(false),
-            What::RightTime(index) => self.nodes[index].clock.jump(0),
+            What::RightTime(index) => self.nodes[index].clock.set_right(),
             What::Wake(index, incarnation, at) => self.wake(index, incarnation, at),
             What::Question { id, from, to, form } => self.question(id, (from, to), &form),
             What::Answer(id, answer) => self.answer(id, answer),
