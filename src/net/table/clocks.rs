@@ -1,7 +1,11 @@
 //! What the clocks of peers say of ours. It is never set by them; but mining stops while it is off.
 //!
 //! A clock is a claim, and costs nothing. Only peers that we call at their addresses are asked, of one
-//! place one, and one node once: or whoever opens a few connections would stop the miner.
+//! place one, and one node once: or whoever opens a few connections would stop the miner. Whoever has
+//! many addresses can be most of those all the same; so the clocks of peers that a person added must say
+//! it too, if there are any. A clock that is truly wrong differs from all of them, and is seen: by 4
+//! clocks, or by fewer if blocks bear them out. What stays possible: a node for which nobody is named, and
+//! whose peers are mostly one liar's, does not mine while these say that its clock is wrong.
 
 use super::{Table, Times};
 use crate::net::peer::Peer;
@@ -13,20 +17,21 @@ use std::collections::BTreeSet;
 const CLOCKS_MIN: usize = 4;
 
 impl Table {
-    /// By how many seconds the clocks of the peers are ahead of ours: their median, of two in the middle
-    /// the one that is nearer to ours. `None` with fewer than [`CLOCKS_MIN`] clocks, unless a peer that a
+    /// By how many seconds the clocks of the peers are ahead of ours: their median, or that of the peers
+    /// that a person added if it is nearer to ours. `None` with fewer than [`CLOCKS_MIN`] clocks, unless a peer that a
     /// person added has shown headers that bear it out ([`Self::clock_behind`]). Of one that came by
     /// itself they do not count for that: early headers of a light branch are cheap, and a single liar
     /// could stop a node with few peers.
     pub fn clock_offset(&self, times: Times) -> Option<i64> {
-        let mut offsets = self.clocks();
+        let clocks = self.clocks();
         let borne_out = || self.peers().any(|peer| peer.manual && behind(peer, times).is_some());
-        if offsets.is_empty() || (offsets.len() < CLOCKS_MIN && !borne_out()) {
+        if clocks.len() < CLOCKS_MIN && !borne_out() {
             return None;
         }
-        offsets.sort_unstable();
-        let middle = [offsets[(offsets.len() - 1) / 2], offsets[offsets.len() / 2]];
-        middle.into_iter().min_by_key(|offset| offset.unsigned_abs())
+        let of_persons = clocks.iter().filter(|(manual, _)| *manual).map(|(_, offset)| *offset);
+        let of_all = clocks.iter().map(|(_, offset)| *offset);
+        let medians = [median(of_all.collect()), median(of_persons.collect())];
+        medians.into_iter().flatten().min_by_key(|offset| offset.unsigned_abs())
     }
 
     /// Seconds that our clock has to go on for headers that peers have shown and that are due by their
@@ -35,10 +40,10 @@ impl Table {
         self.peers().filter_map(|peer| behind(peer, times)).max()
     }
 
-    /// The offsets that count. Of several at one place, or that name the same instance, as anyone can, it is
+    /// The offsets that count, with whether a person added the peer. Of several at one place, or that name the same instance, as anyone can, it is
     /// that of the one that a person added or that is connected longest. On this machine every port is a
     /// place: nodes that are tried out there have no other.
-    fn clocks(&self) -> Vec<i64> {
+    fn clocks(&self) -> Vec<(bool, i64)> {
         let called = |peer: &&Peer| peer.is_connected() && peer.id.address().is_some();
         let mut peers: Vec<_> = self.peers().filter(called).collect();
         peers.sort_by_key(|peer| (Reverse(peer.manual), peer.connected_since));
@@ -52,11 +57,19 @@ impl Table {
             if !places.contains(&place) && !instances.contains(&peer.instance) {
                 places.insert(place);
                 instances.insert(peer.instance);
-                offsets.push(offset);
+                offsets.push((peer.manual, offset));
             }
         }
         offsets
     }
+}
+
+/// The one in the middle; of two the one that is nearer to ours.
+fn median(mut offsets: Vec<i64>) -> Option<i64> {
+    offsets.sort_unstable();
+    let last = offsets.len().checked_sub(1)?;
+    let middle = [offsets[last / 2], offsets[last.div_ceil(2)]];
+    middle.into_iter().min_by_key(|offset| offset.unsigned_abs())
 }
 
 /// Seconds that our clock has to go on for what a peer that we call has shown, if its own clock is so far.
@@ -110,6 +123,21 @@ mod tests {
         let own = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4"];
         let own: Vec<_> = own.into_iter().zip(1..).map(|(at, i)| (at, i, 7)).collect();
         assert_eq!(table(&own).clock_offset(NOW), Some(7), "nodes that are tried out");
+    }
+
+    #[test]
+    fn many_who_came_by_themselves_do_not_outvote_a_peer_of_a_person() {
+        let strangers: Vec<_> = (1..=9).map(|host| format!("192.0.{host}.1:5000")).collect();
+        let strangers: Vec<_> =
+            strangers.iter().zip(1..).map(|(at, i)| (&**at, i, 5_000)).collect();
+        let mut table = table(&strangers);
+        assert_eq!(table.clock_offset(NOW), Some(5_000), "nobody else is known");
+        let friend: PeerAddress = "203.0.113.1:5000".parse().unwrap();
+        table.add_manual(&friend);
+        for (says, expected) in [(2, 2), (4_999, 4_999), (-5_000, 5_000)] {
+            table.introduce(&friend.clone().into(), &said(99, says), NOW);
+            assert_eq!(table.clock_offset(NOW).unwrap().abs(), expected, "{says}");
+        }
     }
 
     #[test]
