@@ -6,7 +6,7 @@
 
 use super::candidate::Failure;
 use super::headers::HeaderNode;
-use super::pool::{Admitted, PoolContext, PoolError};
+use super::pool::{Admitted, PoolError};
 use super::{Bodies, BodiesError, Chain};
 use crate::consensus::check::{BlockError, CheckedBlock, CheckedTransfer};
 use crate::consensus::connect::{ConnectError, HeaderError, check_header};
@@ -339,13 +339,8 @@ impl Chain {
         transfer: CheckedTransfer,
         now: Now,
     ) -> Result<Admitted, PoolError> {
-        let accounts = self.accounts.clone();
-        let context = PoolContext {
-            accounts: &accounts,
-            next_height: self.height().next(),
-            now: now.monotonic,
-        };
-        self.pool.admit(transfer, context)
+        let context = self.pool_context(now.monotonic);
+        self.pool.admit(transfer, &context)
     }
 
     /// Forgets what has waited too long.

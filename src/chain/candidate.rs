@@ -216,13 +216,8 @@ impl Chain {
             before.extend(taken.iter().map(CheckedTransfer::id));
             again.extend(taken);
         }
-        let accounts = self.accounts.clone();
-        let context = PoolContext {
-            accounts: &accounts,
-            next_height: self.height().next(),
-            now: now.monotonic,
-        };
-        let settled = self.pool.settle(touched, &|id| confirmed.contains(id), context);
+        let context = self.pool_context(now.monotonic);
+        let settled = self.pool.settle(touched, &|id| confirmed.contains(id), &context);
         change.dropped = settled.dropped.iter().map(|p| (p.transfer.clone(), None)).collect();
         change.returned = settled.promoted;
         again.retain(|transfer| !confirmed.contains(&transfer.id()));
@@ -238,14 +233,10 @@ impl Chain {
         now: Now,
     ) {
         again.sort_by_key(|t| (t.transfer().sender, t.transfer().nonce));
-        let accounts = self.accounts.clone();
-        let context = PoolContext {
-            accounts: &accounts,
-            next_height: self.height().next(),
-            now: now.monotonic,
-        };
+        let context = self.pool_context(now.monotonic);
         let again = again.into_iter();
-        let again: Vec<_> = again.filter_map(|t| self.return_to_pool(t, change, context)).collect();
+        let again: Vec<_> =
+            again.filter_map(|t| self.return_to_pool(t, change, &context)).collect();
         change.returned.retain(|id| self.pool.get(id).is_some());
         // One that came later may have thrown out one that came before.
         let evicted = again.into_iter().filter(|t| self.pool.get(&t.id()).is_none());
@@ -257,7 +248,7 @@ impl Chain {
         &mut self,
         transfer: CheckedTransfer,
         change: &mut TipChange,
-        context: PoolContext<'_>,
+        context: &PoolContext,
     ) -> Option<CheckedTransfer> {
         let (sender, got) = (transfer.transfer().sender, transfer.transfer().nonce);
         let expected = self.pool.next_nonce(&sender, self.account(&sender));

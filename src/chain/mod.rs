@@ -209,8 +209,9 @@ impl Chain {
     }
 
     /// What a transfer is judged against, `now` after some fixed moment.
-    pub fn pool_context(&self, now: Duration) -> PoolContext<'_> {
-        PoolContext { accounts: &self.accounts, next_height: self.height().next(), now }
+    pub fn pool_context(&self, now: Duration) -> PoolContext {
+        let accounts = self.accounts.clone();
+        PoolContext { accounts, next_height: self.height().next(), now }
     }
 
     /// What the rules of the next block's header need to know.

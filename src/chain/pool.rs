@@ -41,17 +41,17 @@ pub const POOL_BYTES_DEFAULT: usize = 64 << 20;
 const REPLACEMENT_PERCENT: u128 = 110;
 
 /// The state that transfers are judged against.
-#[derive(Clone, Copy)]
-pub struct PoolContext<'a> {
+#[derive(Clone)]
+pub struct PoolContext {
     /// The accounts after the tip.
-    pub accounts: &'a AccountTree,
+    pub accounts: AccountTree,
     /// The height of the next block.
     pub next_height: Height,
     /// Time since some fixed moment, by a clock that never jumps.
     pub now: Duration,
 }
 
-impl PoolContext<'_> {
+impl PoolContext {
     fn account(&self, key: &PublicKey) -> Account {
         self.accounts.get(key).unwrap_or_default()
     }
@@ -205,7 +205,7 @@ impl Pool {
         &self,
         transfer: &Transfer,
         id: Txid,
-        context: PoolContext<'_>,
+        context: &PoolContext,
     ) -> Result<(), PoolError> {
         self.place(transfer, id, context).map(|_| ())
     }
@@ -217,7 +217,7 @@ impl Pool {
     pub fn admit(
         &mut self,
         transfer: CheckedTransfer,
-        context: PoolContext<'_>,
+        context: &PoolContext,
     ) -> Result<Admitted, PoolError> {
         let (sender, nonce) = (transfer.transfer().sender, transfer.transfer().nonce);
         match self.place(transfer.transfer(), transfer.id(), context)? {
@@ -245,7 +245,7 @@ impl Pool {
         &self,
         transfer: &Transfer,
         id: Txid,
-        context: PoolContext<'_>,
+        context: &PoolContext,
     ) -> Result<Place, PoolError> {
         let (sender, nonce) = (transfer.sender, transfer.nonce);
         let same_waits =
@@ -347,7 +347,7 @@ impl Pool {
     }
 
     /// Makes early transfers of `sender` pending whose turn has come.
-    fn promote(&mut self, sender: PublicKey, context: PoolContext<'_>) -> Vec<Txid> {
+    fn promote(&mut self, sender: PublicKey, context: &PoolContext) -> Vec<Txid> {
         let mut added = Vec::new();
         loop {
             let next = self.next_nonce(&sender, context.account(&sender));
@@ -381,7 +381,7 @@ impl Pool {
         &mut self,
         touched: impl IntoIterator<Item = PublicKey>,
         confirmed: &dyn Fn(&Txid) -> bool,
-        context: PoolContext<'_>,
+        context: &PoolContext,
     ) -> Settled {
         let touched: Vec<_> = touched.into_iter().collect();
         let mut dropped = Vec::new();

@@ -38,7 +38,7 @@ impl Chain {
         let largest = self.params.schedule.largest_block(height);
         let overhead = HEADER_SIZE + 4 + COINBASE_SIZE_MIN + tag.as_str().len();
         let room = usize::try_from(largest).unwrap_or(usize::MAX).saturating_sub(overhead);
-        let chosen = self.pool.select(room, self.pool_context(now.monotonic));
+        let chosen = self.pool.select(room, &self.pool_context(now.monotonic));
         let template = self.template_of(&chosen, recipient, tag.clone());
         match self.rehearse(&template) {
             Ok(()) => template,

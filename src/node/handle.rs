@@ -225,7 +225,7 @@ impl NodeHandle {
         check_transfer_form(&transfer)?;
         let view = self.view();
         let context = view.chain.pool_context(self.now().monotonic);
-        view.chain.pool().precheck(&transfer, transfer.id(), context)?;
+        view.chain.pool().precheck(&transfer, transfer.id(), &context)?;
         let transfer = self.shared.check_transfer(transfer)?;
         self.ask(|reply| Command::Transfer { transfer, origin, reply })
     }
@@ -243,7 +243,7 @@ impl NodeHandle {
         let fits = |transfer: Transfer| {
             if senders.insert(transfer.sender) {
                 let context = view.chain.pool_context(self.now().monotonic);
-                view.chain.pool().precheck(&transfer, transfer.id(), context)?;
+                view.chain.pool().precheck(&transfer, transfer.id(), &context)?;
             }
             Ok(transfer)
         };

@@ -48,7 +48,7 @@ impl Head {
 impl Pool {
     /// The transfers for a block with room for `bytes`: by fee rate, then age, each sender's in
     /// nonce order.
-    pub fn select(&self, bytes: usize, context: PoolContext<'_>) -> Vec<Arc<Pending>> {
+    pub fn select(&self, bytes: usize, context: &PoolContext) -> Vec<Arc<Pending>> {
         let first = |queue: &super::index::Queue| {
             let (_, pending) = queue.transfers.get_min()?;
             Some(Head::new(pending.clone()))
@@ -79,7 +79,7 @@ impl Pool {
 
 /// Counts the accounts that a block creates for free.
 struct Ration<'a> {
-    context: PoolContext<'a>,
+    context: &'a PoolContext,
     created: HashSet<crate::primitives::PublicKey>,
     free: usize,
 }

@@ -21,7 +21,7 @@ fn small_bench(transfers: usize) -> Bench {
 }
 
 impl Bench {
-    fn context(&self) -> PoolContext<'_> {
+    fn context(&self) -> PoolContext {
         PoolContext { now: self.now, ..self.test.chain.pool_context(self.now) }
     }
 
@@ -45,8 +45,8 @@ impl Bench {
 
     fn admit(&mut self, transfer: &CheckedTransfer) -> Result<Admitted, &'static str> {
         let context = PoolContext { now: self.now, ..self.test.chain.pool_context(self.now) };
-        let early = self.pool.precheck(transfer.transfer(), transfer.id(), context);
-        let admitted = self.pool.admit(transfer.clone(), context);
+        let early = self.pool.precheck(transfer.transfer(), transfer.id(), &context);
+        let admitted = self.pool.admit(transfer.clone(), &context);
         assert_eq!(early.err(), admitted.as_ref().err().cloned(), "the precheck says the same");
         admitted.map_err(|error| error.code())
     }
@@ -323,7 +323,7 @@ fn an_expired_transfer_goes_with_those_that_follow_it() {
     b.test.mine_empty(1);
     let settle = |b: &mut Bench| {
         let context = PoolContext { now: b.now, ..b.test.chain.pool_context(b.now) };
-        b.pool.settle([TestKey::dev(1).public], &|_| false, context)
+        b.pool.settle([TestKey::dev(1).public], &|_| false, &context)
     };
     assert!(settle(&mut b).dropped.is_empty());
     b.test.mine_empty(1);
@@ -374,7 +374,7 @@ fn a_block_goes_by_fee_rate_then_age_each_sender_in_order() {
         (1..=5).find(|n| TestKey::dev(*n).public == pending.transfer().sender).unwrap()
     };
     let order = |b: &Bench, room| -> Vec<_> {
-        let chosen = b.pool.select(room, b.context());
+        let chosen = b.pool.select(room, &b.context());
         chosen.iter().map(|p| (sender(p), p.transfer().nonce)).collect()
     };
     let all = [(5, 0), (2, 0), (4, 0), (2, 1), (1, 0), (1, 1), (3, 0)];
@@ -391,10 +391,10 @@ fn the_rate_counts_and_not_the_fee() {
     let long = b.with(1, b.pay(1, (1, 110), 0).transfer().clone(), 64, 0);
     b.add(&long);
     b.add(&b.pay(2, (1, 100), 0));
-    let chosen = b.pool.select(10_000, b.context());
+    let chosen = b.pool.select(10_000, &b.context());
     assert_eq!(chosen[1].id(), long.id());
     // What does not fit is passed over.
-    assert_eq!(b.pool.select(SIZE + 63, b.context()).len(), 1);
+    assert_eq!(b.pool.select(SIZE + 63, &b.context()).len(), 1);
 }
 
 #[test]
@@ -415,7 +415,7 @@ fn free_new_accounts_are_rationed() {
         let to = key(100 + u8::try_from(nonce).unwrap());
         b.add(&b.test.checked(three.pay(to, (1, 1), nonce, &id)));
     }
-    let chosen = b.pool.select(1_000_000, b.context());
+    let chosen = b.pool.select(1_000_000, &b.context());
     let of = |key: &TestKey| chosen.iter().filter(|p| p.transfer().sender == key.public).count();
     assert_eq!((of(&one), of(&two), of(&three)), (20, 2, 10));
 }

@@ -46,7 +46,7 @@ fn assert_pool_is_sound(chain: &Chain, now: super::accept::Now) {
             assert_eq!(pending.transfer().nonce, nonce, "nonces are contiguous");
             assert!(pending.transfer().expiry.allows(context.next_height), "none has expired");
             left = left.checked_sub(pending.transfer.cost()).expect("all can be paid");
-            again.admit(pending.transfer.clone(), context).expect("each is still valid");
+            again.admit(pending.transfer.clone(), &context).expect("each is still valid");
         }
         assert_eq!(chain.spendable(sender), left);
     }
