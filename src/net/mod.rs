@@ -23,6 +23,7 @@
 //! | [`control`] | what the HTTP layer asks: the list, handshakes, Resolve Conflicts |
 //! | [`links`] | live connections: bytes and bounds, no meaning |
 //! | [`lines`], [`live`], [`spoken`] | live connections: whose they are, and what is said on them |
+//! | [`allowance`] | how much may still be done for another |
 //! | [`blame`] | whose fault an error is |
 //! | [`book`] | where other nodes are said to be, and which of them is called |
 //! | [`outbound`], [`eviction`] | which live connections are opened, and which are kept |
@@ -46,6 +47,7 @@
 //! Locks: chores, sync, table, book, incoming, wanted, lines, in this order and each for as long as a
 //! decision takes.
 
+mod allowance;
 mod answer;
 mod blame;
 pub mod book;

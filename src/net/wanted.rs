@@ -7,9 +7,11 @@
 //! asked for it again, and the next who announced it is. What one peer announces takes no place from
 //! another: each has room for [`OWN_MAX`] of its own, and for more only while there is much. Every announcement leaves by an answer, a failure, an arrival or the end of its peer.
 
+use super::allowance::{Allowance, Rate};
 use crate::planted::{Bug, planted};
 use crate::primitives::{PeerId, Txid};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::ops::Bound;
 use std::time::Duration;
 
 /// Announcements of one peer at most: some pools' worth of news between two questions. More are
@@ -26,9 +28,9 @@ const SHARED_MAX: usize = 25_000;
 /// Announcements that a peer has room for whatever the others do.
 pub const OWN_MAX: usize = 130;
 
-/// Announcements of one peer that are heard in a second, when it has used up the [`PER_PEER_MAX`] that
-/// it may save up: several times what fits the blocks. Each costs a question; more are dropped.
-pub const HEARD_PER_SECOND: u32 = 512;
+/// Announcements of one peer that are heard: several times what fits the blocks. Each costs a question;
+/// more are dropped. A newcomer may have much to tell, and has as much as can be saved up.
+pub const HEARD: Rate = Rate { per_second: 512, saved_max: PER_PEER_MAX };
 
 /// Transfers that are asked for in one go at most.
 pub const BATCH_MAX: usize = 512;
@@ -129,24 +131,40 @@ impl Recent {
     }
 }
 
-/// How many announcements of a peer are heard.
-#[derive(Clone, Copy, Debug)]
-struct Credit {
-    left: f64,
-    counted: Duration,
+/// Whom transfers were last asked of, or who gave them too early, and until when nobody else is asked.
+#[derive(Debug, Default)]
+struct Asked {
+    ids: HashMap<Txid, (Number, Duration)>,
+    /// The same in the order of time: it is looked at whenever something may be due.
+    untils: BTreeSet<(Duration, Txid)>,
 }
 
-impl Credit {
-    /// What a newcomer has: as much as there is room for.
-    fn new(now: Duration) -> Self {
-        Self { left: PER_PEER_MAX as f64, counted: now }
+impl Asked {
+    fn insert(&mut self, id: Txid, number: Number, until: Duration) {
+        self.remove(&id);
+        self.ids.insert(id, (number, until));
+        self.untils.insert((until, id));
     }
 
-    fn fill(&mut self, now: Duration) {
-        let passed = now.saturating_sub(self.counted).as_secs_f64();
-        self.left += passed * f64::from(HEARD_PER_SECOND);
-        self.left = self.left.min(PER_PEER_MAX as f64);
-        self.counted = now;
+    fn remove(&mut self, id: &Txid) {
+        if let Some((_, until)) = self.ids.remove(id) {
+            self.untils.remove(&(until, *id));
+        }
+    }
+
+    fn is_open(&self, id: &Txid, now: Duration) -> bool {
+        self.ids.get(id).is_none_or(|(_, until)| *until <= now)
+    }
+
+    fn is_of(&self, id: &Txid, number: Number) -> bool {
+        self.ids.get(id).is_some_and(|(asked, _)| *asked == number)
+    }
+
+    /// The next moment after `now` at which one is open.
+    fn next_open(&self, now: Duration) -> Option<Duration> {
+        let last = (now, Txid::from_bytes([u8::MAX; 32]));
+        let later = (Bound::Excluded(last), Bound::Unbounded);
+        self.untils.range(later).next().map(|(until, _)| *until)
     }
 }
 
@@ -158,11 +176,10 @@ pub struct Wanted {
     /// Who has announced what and has not failed to give it. The value is its place in `waiting`;
     /// `None` once it was asked for it.
     announced: BTreeMap<(Txid, Number), Option<u64>>,
-    /// Whom a transfer was last asked of, or who gave it too early, and until when nobody is asked.
-    asked: HashMap<Txid, (Number, Duration)>,
+    asked: Asked,
     recent: Recent,
     /// Of those who have announced anything and are there.
-    credits: BTreeMap<PeerId, Credit>,
+    allowances: BTreeMap<PeerId, Allowance>,
     /// Grows with every announcement and every peer.
     counter: u64,
     /// Whose turn was last.
@@ -206,11 +223,11 @@ impl Wanted {
         self.recent.expire(now);
         let number = self.number(peer);
         let announcer = self.announcers.entry(number).or_default();
-        let credit = self.credits.entry(peer.clone()).or_insert_with(|| Credit::new(now));
-        credit.fill(now);
+        let newcomer = || Allowance::new(HEARD, HEARD.saved_max, now);
+        let allowance = self.allowances.entry(peer.clone()).or_insert_with(newcomer);
         let mut dropped = 0;
         for id in ids {
-            if credit.left < 1.0 {
+            if !allowance.is_open(now) {
                 dropped += 1;
                 break;
             }
@@ -228,7 +245,7 @@ impl Wanted {
                 dropped += 1;
                 continue;
             }
-            credit.left -= 1.0;
+            allowance.charge(1, now);
             self.counter += 1;
             announcer.waiting.insert(self.counter, id);
             self.announced.insert((id, number), Some(self.counter));
@@ -262,7 +279,7 @@ impl Wanted {
         announcer.is_busy = true;
         for id in &ids {
             self.announced.insert((*id, number), None);
-            self.asked.insert(*id, (number, now + ANSWER_MAX));
+            self.asked.insert(*id, number, now + ANSWER_MAX);
         }
         self.turn = Some(peer.clone());
         Some((peer, ids))
@@ -290,16 +307,14 @@ impl Wanted {
         let Some(announcer) = self.announcers.get(&number).filter(|one| !one.is_busy) else {
             return Vec::new();
         };
-        let is_open = |id: &Txid| self.asked.get(id).is_none_or(|(_, until)| *until <= now);
-        let open = announcer.waiting.iter().filter(|(_, id)| is_open(id));
+        let open = announcer.waiting.iter().filter(|(_, id)| self.asked.is_open(id, now));
         open.map(|(place, _)| *place).take(BATCH_MAX).collect()
     }
 
     /// How long it is until another peer may be asked for what one has not given; `None` if nothing
     /// is under way.
     pub fn due_in(&self, now: Duration) -> Option<Duration> {
-        let untils = self.asked.values().map(|(_, until)| *until);
-        untils.filter(|until| *until > now).min().map(|until| until - now)
+        self.asked.next_open(now).map(|until| until - now)
     }
 
     /// A peer has answered what it was last asked. What it `gave` is here; the rest it does not have.
@@ -329,7 +344,7 @@ impl Wanted {
         self.announce(peer, again.iter().copied(), now);
         let Some(number) = self.peers.get(peer).copied() else { return };
         for id in again.into_iter().filter(|id| self.announced.contains_key(&(*id, number))) {
-            self.asked.insert(id, (number, now + ANSWER_MAX));
+            self.asked.insert(id, number, now + ANSWER_MAX);
         }
     }
 
@@ -358,7 +373,7 @@ impl Wanted {
 
     /// A peer is gone, and so is what it has announced.
     pub fn forget(&mut self, peer: &PeerId) {
-        self.credits.remove(peer);
+        self.allowances.remove(peer);
         let Some(number) = self.peers.remove(peer) else { return };
         let announcer = self.announcers.remove(&number).unwrap_or_default();
         for id in announcer.waiting.values().chain(&announcer.asked) {
@@ -371,12 +386,12 @@ impl Wanted {
     pub fn keep(&mut self, there: impl Fn(&PeerId) -> bool) {
         let gone: Vec<_> = self.peers.keys().filter(|peer| !there(peer)).cloned().collect();
         gone.iter().for_each(|peer| self.forget(peer));
-        self.credits.retain(|peer, _| there(peer));
+        self.allowances.retain(|peer, _| there(peer));
     }
 
     /// Lets others be asked for what this peer was asked for.
     fn release(&mut self, id: &Txid, number: Number) {
-        if self.asked.get(id).is_some_and(|(asked, _)| *asked == number) {
+        if self.asked.is_of(id, number) {
             self.asked.remove(id);
         }
     }

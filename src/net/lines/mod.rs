@@ -14,7 +14,7 @@ pub mod work;
 
 use self::asked::Asked;
 pub use self::asked::Terms;
-use self::work::Allowance;
+use super::allowance::Allowance;
 use super::eviction::Inbound;
 use crate::primitives::{LinkId, PeerAddress, PeerId};
 use std::collections::{BTreeMap, VecDeque};
@@ -104,9 +104,9 @@ impl<W> Lines<W> {
     /// A line that is about to open.
     pub fn add(&mut self, way: Way, now: Duration) -> LinkId {
         self.last += 1;
-        let per_second = match way {
-            Way::In(_) => work::OF_OTHERS_PER_SECOND,
-            Way::Out(_) => work::OF_OURS_PER_SECOND,
+        let rate = match way {
+            Way::In(_) => work::OF_OTHERS,
+            Way::Out(_) => work::OF_OURS,
         };
         let line = Line {
             way,
@@ -116,7 +116,8 @@ impl<W> Lines<W> {
             latency: None,
             block: None,
             transfer: None,
-            allowance: Allowance::new(per_second, now),
+            // Whoever opens lines again and again has no more than one second's worth.
+            allowance: Allowance::new(rate, rate.per_second, now),
             has_heavy: false,
         };
         self.lines.insert(LinkId(self.last), line);
@@ -352,7 +353,7 @@ mod tests {
     fn a_line_is_read_one_text_at_a_time_and_only_as_fast_as_it_may() {
         let mut lines = Lines::default();
         let (flood, other) = (inbound(&mut lines), inbound(&mut lines));
-        for count in 0..work::OF_OTHERS_PER_SECOND / work::TEXT {
+        for count in 0..work::OF_OTHERS.per_second / work::TEXT {
             lines.push_text(flood, count.to_string());
             assert_eq!(lines.next_text(NOW, |_| false), Some((flood, count.to_string())));
             lines.read(flood, NOW);
@@ -378,11 +379,9 @@ mod tests {
         let mut lines = Lines::default();
         let (theirs, ours) =
             (inbound(&mut lines), lines.add(Way::Out("127.0.0.1:5001".parse().unwrap()), NOW));
-        let debt = work::OF_OURS_PER_SECOND;
-        for (id, earned, seconds) in
-            [(theirs, work::OF_OTHERS_PER_SECOND, 4), (ours, work::OF_OURS_PER_SECOND, 1)]
-        {
-            lines.charge(id, earned + debt, NOW);
+        let debt = work::OF_OURS.per_second;
+        for (id, rate, seconds) in [(theirs, work::OF_OTHERS, 4), (ours, work::OF_OURS, 1)] {
+            lines.charge(id, rate.per_second + debt, NOW);
             lines.push_text(id, "next".to_owned());
             let free = NOW + seconds * SECOND;
             assert_eq!(lines.next_text(free, |_| false), None);

@@ -135,9 +135,9 @@ fn batches_are_bounded_and_peers_take_turns() {
 /// Bytes that it takes at most: entries, and half as much again for the nodes of the trees.
 fn bytes(wanted: &Wanted) -> usize {
     let announced = size_of::<((Txid, Number), Option<u64>)>() + size_of::<(u64, Txid)>();
-    let asked = size_of::<(Txid, (Number, Duration))>() + size_of::<Txid>();
+    let asked = size_of::<(Txid, (Number, Duration))>() + 2 * size_of::<(Duration, Txid)>();
     let recent = 2 * size_of::<(Duration, Txid)>();
-    let entries = wanted.announced.len() * announced + wanted.asked.len() * asked;
+    let entries = wanted.announced.len() * announced + wanted.asked.ids.len() * asked;
     (entries + wanted.recent.order.len() * recent) * 3 / 2
 }
 
@@ -180,7 +180,7 @@ fn who_announces_without_end_is_heard_at_a_rate() {
             wanted.answered(&peer(1), &[], now);
         }
     }
-    assert_eq!(heard, PER_PEER_MAX + 9 * HEARD_PER_SECOND as usize);
+    assert_eq!(heard, PER_PEER_MAX + 9 * HEARD.per_second);
     assert_eq!(wanted.announce(&peer(2), ids(0..1_000), at(9_000)), 0, "another is heard");
 }
 
@@ -204,7 +204,7 @@ fn many_floods_leave_room_for_everyone_else() {
     for number in 1..=192 {
         wanted.forget(&peer(number));
     }
-    assert!(wanted.announced.is_empty() && wanted.asked.is_empty() && wanted.peers.is_empty());
+    assert!(wanted.announced.is_empty() && wanted.asked.ids.is_empty() && wanted.peers.is_empty());
     assert!(wanted.announcers.is_empty());
 }
 
@@ -245,7 +245,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn check(wanted: &Wanted) {
+fn check(wanted: &Wanted, now: Duration) {
     let kept: usize = wanted.announcers.values().map(Announcer::len).sum();
     assert_eq!(kept, wanted.announced.len());
     assert_eq!(wanted.peers.len(), wanted.announcers.len());
@@ -257,9 +257,14 @@ fn check(wanted: &Wanted) {
             assert_eq!(wanted.announced[&(*id, *number)], None);
         }
     }
-    for (id, (number, _)) in &wanted.asked {
+    for (id, (number, until)) in &wanted.asked.ids {
         assert!(wanted.announced.contains_key(&(*id, *number)));
+        assert!(wanted.asked.untils.contains(&(*until, *id)));
     }
+    assert_eq!(wanted.asked.ids.len(), wanted.asked.untils.len());
+    let untils = wanted.asked.ids.values().filter(|(_, until)| *until > now);
+    let due = untils.map(|(_, until)| *until - now).min();
+    assert_eq!(wanted.due_in(now), due);
 }
 
 proptest! {
@@ -277,7 +282,7 @@ proptest! {
                 Step::Forget(from) => wanted.forget(&peer(from)),
                 Step::Wait(millis) => now += at(millis),
             }
-            check(&wanted);
+            check(&wanted, now);
         }
     }
 }

@@ -128,7 +128,7 @@ fn nobody_who_answers_is_nobody_who_agrees() {
             |b| {
                 let record = PeerRecord { failures: 9, ..PeerRecord::new(at(1)) };
                 let record = PeerRecord { last_tried: UnixTime(1_000), ..record };
-                b.table.restore(&record, at_time(b.now));
+                b.table.restore(&record, at_time(b.now)).unwrap();
             },
             SyncState::Synced,
         ),
