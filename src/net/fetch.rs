@@ -11,6 +11,7 @@ use super::incoming::Form;
 use super::peer::{Claim, Peer};
 use super::relay::failed;
 use super::table::{Outcome, Target, Task};
+use super::wanted::Word;
 use super::{Network, lock};
 use crate::chain::headers::HeaderNode;
 use crate::chain::pool::PoolError;
@@ -39,6 +40,13 @@ impl Voice<'_> {
             Self::Own(peer) | Self::Named(peer) => peer,
         }
     }
+
+    const fn word(&self) -> Word {
+        match self {
+            Self::Own(_) => Word::Own,
+            Self::Named(_) => Word::Named,
+        }
+    }
 }
 
 impl Network {
@@ -57,17 +65,17 @@ impl Network {
         if let Voice::Own(peer) = voice {
             self.table().has_transfers(peer, &news.transactions);
         }
-        self.hear_of_transfers(&node, voice.peer(), &news.transactions);
+        self.hear_of_transfers(&node, voice, &news.transactions);
         for block in news.blocks {
             self.hear_of_block(&node, voice, block);
         }
         self.signal.tell();
     }
 
-    fn hear_of_transfers(&self, node: &NodeHandle, from: &PeerId, ids: &[Txid]) {
-        let (view, now) = (node.view(), node.now().monotonic);
+    fn hear_of_transfers(&self, node: &NodeHandle, voice: &Voice<'_>, ids: &[Txid]) {
+        let (view, now, from) = (node.view(), node.now().monotonic, voice.peer());
         let lacked = ids.iter().filter(|id| view.chain.pool().get(id).is_none()).copied();
-        let dropped = lock(&self.wanted).announce(from, lacked, now);
+        let dropped = lock(&self.wanted).announce((from, voice.word()), lacked, now);
         if dropped > 0 {
             log::debug!("{from} announces more than there is room for: {dropped} are left out");
         }
@@ -314,7 +322,7 @@ impl Network {
         match answer::ids(answer) {
             Ok(ids) => {
                 self.table().has_transfers(&target.id, &ids);
-                self.hear_of_transfers(&node, &target.id, &ids);
+                self.hear_of_transfers(&node, &Voice::Own(&target.id), &ids);
                 Outcome::Done
             }
             Err(error) => no_pool(&error),

@@ -5,7 +5,9 @@
 //!
 //! Invariants: a transfer is asked of one peer at a time; whoever does not give it in time is not
 //! asked for it again, and the next who announced it is. What one peer announces takes no place from
-//! another: each has room for [`OWN_MAX`] of its own, and for more only while there is much. Every announcement leaves by an answer, a failure, an arrival or the end of its peer.
+//! another: each has room for [`OWN_MAX`] of its own, and for more only while there is much. Nor does
+//! what others announce in its name: that has room and an allowance of its own. Every announcement leaves
+//! by an answer, a failure, an arrival or the end of its peer.
 
 use super::allowance::{Allowance, Rate};
 use crate::planted::{Bug, planted};
@@ -18,18 +20,21 @@ use std::time::Duration;
 /// dropped; comparing pools finds what was in them.
 pub const PER_PEER_MAX: usize = 4_096;
 
-/// Announcements in all at most, as long as there are no more than 192 peers, 64 of them
-/// on live connections of their own: some 9 MB.
-pub const WANTED_MAX: usize = SHARED_MAX + 192 * OWN_MAX;
+/// Announcements in all at most, as long as there are no more than 192 peers, 64 of them on live
+/// connections of their own, in whose name nobody else speaks: some 9 MB.
+pub const WANTED_MAX: usize = SHARED_MAX + 192 * OWN_MAX + 128 * NAMED_MAX;
 
 /// Announcements in all beyond which a peer only has its own places.
-const SHARED_MAX: usize = 25_000;
+const SHARED_MAX: usize = 16_000;
 
 /// Announcements that a peer has room for whatever the others do.
 pub const OWN_MAX: usize = 130;
 
-/// Announcements of one peer that are heard: several times what fits the blocks. Each costs a question;
-/// more are dropped. A newcomer may have much to tell, and has as much as can be saved up.
+/// Those in its name beside them, by whoever calls from where it is.
+pub const NAMED_MAX: usize = 65;
+
+/// Announcements of one peer that are heard, and as many in its name: several times what fits the
+/// blocks. Each costs a question; more are dropped. A newcomer may have much to tell, and has as much as can be saved up.
 pub const HEARD: Rate = Rate { per_second: 512, saved_max: PER_PEER_MAX };
 
 /// Transfers that are asked for in one go at most.
@@ -51,10 +56,34 @@ const EARLY_MAX: u32 = 4;
 /// twice.
 const RECENT_COUNT_MAX: usize = 8_192;
 
-/// A peer, in a few bytes. Given once, so that nothing late is taken for one that came after.
+/// A peer in one way of speaking, in a few bytes. Given once, so that nothing late is taken for one
+/// that came after.
 type Number = u64;
 
-/// A peer's announcements.
+/// Who says that a peer has something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Word {
+    /// The peer.
+    Own,
+    /// Someone in its name, maybe the peer.
+    Named,
+}
+
+/// Both, for what is the same of each.
+const WORDS: [Word; 2] = [Word::Own, Word::Named];
+
+impl Word {
+    /// Announcements that there is room for, whatever other peers do or while there is much.
+    const fn room(self, has_much: bool) -> usize {
+        match (has_much, self) {
+            (true, _) => PER_PEER_MAX,
+            (false, Self::Own) => OWN_MAX,
+            (false, Self::Named) => NAMED_MAX,
+        }
+    }
+}
+
+/// A peer's announcements, in one way of speaking.
 #[derive(Debug, Default)]
 struct Announcer {
     /// What it can be asked for, the first announced first, by a number that grows.
@@ -171,7 +200,7 @@ impl Asked {
 /// All that is wanted.
 #[derive(Debug, Default)]
 pub struct Wanted {
-    peers: BTreeMap<PeerId, Number>,
+    peers: BTreeMap<(PeerId, Word), Number>,
     announcers: BTreeMap<Number, Announcer>,
     /// Who has announced what and has not failed to give it. The value is its place in `waiting`;
     /// `None` once it was asked for it.
@@ -179,11 +208,11 @@ pub struct Wanted {
     asked: Asked,
     recent: Recent,
     /// Of those who have announced anything and are there.
-    allowances: BTreeMap<PeerId, Allowance>,
+    allowances: BTreeMap<(PeerId, Word), Allowance>,
     /// Grows with every announcement and every peer.
     counter: u64,
     /// Whose turn was last.
-    turn: Option<PeerId>,
+    turn: Option<(PeerId, Word)>,
 }
 
 impl Wanted {
@@ -204,27 +233,32 @@ impl Wanted {
 
     /// Announcements of this peer that are kept.
     pub fn len_of(&self, peer: &PeerId) -> usize {
-        self.announcer(peer).map_or(0, Announcer::len)
+        self.announcers_of(peer).map(Announcer::len).sum()
     }
 
-    fn announcer(&self, peer: &PeerId) -> Option<&Announcer> {
-        self.announcers.get(self.peers.get(peer)?)
+    fn announcers_of(&self, peer: &PeerId) -> impl Iterator<Item = &Announcer> {
+        self.numbers(peer).filter_map(|number| self.announcers.get(&number))
     }
 
-    /// A peer has announced transfers, none of which should be here. Returns how many found no
+    fn numbers(&self, peer: &PeerId) -> impl Iterator<Item = Number> {
+        WORDS.iter().filter_map(|word| self.peers.get(&(peer.clone(), *word)).copied())
+    }
+
+    /// It was announced that a peer has transfers, none of which should be here. Returns how many found no
     /// room; those that have come a moment ago or that it has announced already are not counted. Once
     /// no more of it is heard the rest is not looked at, nor counted.
     pub fn announce(
         &mut self,
-        peer: &PeerId,
+        (peer, word): (&PeerId, Word),
         ids: impl IntoIterator<Item = Txid>,
         now: Duration,
     ) -> usize {
         self.recent.expire(now);
-        let number = self.number(peer);
+        let speaker = (peer.clone(), word);
+        let number = self.number(&speaker);
         let announcer = self.announcers.entry(number).or_default();
         let newcomer = || Allowance::new(HEARD, HEARD.saved_max, now);
-        let allowance = self.allowances.entry(peer.clone()).or_insert_with(newcomer);
+        let allowance = self.allowances.entry(speaker).or_insert_with(newcomer);
         let mut dropped = 0;
         for id in ids {
             if !allowance.is_open(now) {
@@ -239,7 +273,7 @@ impl Wanted {
             let has_room = if planted(Bug::OrphanFlood) {
                 self.announced.len() < PER_PEER_MAX
             } else {
-                announcer.len() < if has_much { PER_PEER_MAX } else { OWN_MAX }
+                announcer.len() < word.room(has_much)
             };
             if !has_room {
                 dropped += 1;
@@ -254,12 +288,12 @@ impl Wanted {
         dropped
     }
 
-    fn number(&mut self, peer: &PeerId) -> Number {
-        if let Some(number) = self.peers.get(peer) {
+    fn number(&mut self, speaker: &(PeerId, Word)) -> Number {
+        if let Some(number) = self.peers.get(speaker) {
             return *number;
         }
         self.counter += 1;
-        self.peers.insert(peer.clone(), self.counter);
+        self.peers.insert(speaker.clone(), self.counter);
         self.counter
     }
 
@@ -271,7 +305,7 @@ impl Wanted {
         now: Duration,
         is_free: impl Fn(&PeerId) -> bool,
     ) -> Option<(PeerId, Vec<Txid>)> {
-        let (peer, number, places) = self.find_askable(now, is_free)?;
+        let (speaker, number, places) = self.find_askable(now, is_free)?;
         let announcer = self.announcers.entry(number).or_default();
         let ids: Vec<_> =
             places.iter().filter_map(|place| announcer.waiting.remove(place)).collect();
@@ -281,7 +315,8 @@ impl Wanted {
             self.announced.insert((*id, number), None);
             self.asked.insert(*id, number, now + ANSWER_MAX);
         }
-        self.turn = Some(peer.clone());
+        let peer = speaker.0.clone();
+        self.turn = Some(speaker);
         Some((peer, ids))
     }
 
@@ -290,14 +325,16 @@ impl Wanted {
         &self,
         now: Duration,
         is_free: impl Fn(&PeerId) -> bool,
-    ) -> Option<(PeerId, Number, Vec<u64>)> {
-        let is_later = |peer: &PeerId| self.turn.as_ref().is_none_or(|turn| peer > turn);
-        let later = self.peers.iter().filter(|(peer, _)| is_later(peer));
-        let in_turn = later.chain(self.peers.iter().filter(|(peer, _)| !is_later(peer)));
-        for (peer, number) in in_turn.filter(|(peer, _)| is_free(peer)) {
+    ) -> Option<((PeerId, Word), Number, Vec<u64>)> {
+        let is_later =
+            |speaker: &(PeerId, Word)| self.turn.as_ref().is_none_or(|turn| speaker > turn);
+        let later = self.peers.iter().filter(|(speaker, _)| is_later(speaker));
+        let in_turn = later.chain(self.peers.iter().filter(|(speaker, _)| !is_later(speaker)));
+        for (speaker, number) in in_turn.filter(|((peer, _), _)| is_free(peer)) {
             let places = self.askable(*number, now);
-            if !places.is_empty() {
-                return Some((peer.clone(), *number, places));
+            let is_busy = || self.announcers_of(&speaker.0).any(|one| one.is_busy);
+            if !places.is_empty() && !is_busy() {
+                return Some((speaker.clone(), *number, places));
             }
         }
         None
@@ -327,22 +364,24 @@ impl Wanted {
 
     /// A peer has not given what it was last asked for: it is not asked for that again.
     pub fn failed(&mut self, peer: &PeerId) {
-        let Some(number) = self.peers.get(peer).copied() else { return };
-        let Some(announcer) = self.announcers.get_mut(&number) else { return };
-        announcer.is_busy = false;
-        for id in std::mem::take(&mut announcer.asked) {
-            self.announced.remove(&(id, number));
-            self.release(&id, number);
+        for number in self.numbers(peer).collect::<Vec<_>>() {
+            let Some(announcer) = self.announcers.get_mut(&number) else { continue };
+            announcer.is_busy = false;
+            for id in std::mem::take(&mut announcer.asked) {
+                self.announced.remove(&(id, number));
+                self.release(&id, number);
+            }
+            self.drop_idle(number);
         }
-        self.drop_idle(number);
     }
 
     /// What a peer gave came too early: those before it may be under way from others. It is asked for
     /// again when they have had as long to come as an answer may take.
     pub fn put_off(&mut self, peer: &PeerId, ids: &[Txid], now: Duration) {
         let again: Vec<_> = ids.iter().filter(|id| self.recent.reopen(id)).copied().collect();
-        self.announce(peer, again.iter().copied(), now);
-        let Some(number) = self.peers.get(peer).copied() else { return };
+        // It has given it, so it has it, whoever said so.
+        self.announce((peer, Word::Own), again.iter().copied(), now);
+        let Some(number) = self.peers.get(&(peer.clone(), Word::Own)).copied() else { return };
         for id in again.into_iter().filter(|id| self.announced.contains_key(&(*id, number))) {
             self.asked.insert(id, number, now + ANSWER_MAX);
         }
@@ -373,20 +412,22 @@ impl Wanted {
 
     /// A peer is gone, and so is what it has announced.
     pub fn forget(&mut self, peer: &PeerId) {
-        self.allowances.remove(peer);
-        let Some(number) = self.peers.remove(peer) else { return };
-        let announcer = self.announcers.remove(&number).unwrap_or_default();
-        for id in announcer.waiting.values().chain(&announcer.asked) {
-            self.announced.remove(&(*id, number));
-            self.release(id, number);
+        for speaker in WORDS.map(|word| (peer.clone(), word)) {
+            self.allowances.remove(&speaker);
+            let Some(number) = self.peers.remove(&speaker) else { continue };
+            let announcer = self.announcers.remove(&number).unwrap_or_default();
+            for id in announcer.waiting.values().chain(&announcer.asked) {
+                self.announced.remove(&(*id, number));
+                self.release(id, number);
+            }
         }
     }
 
     /// Forgets all peers but those who are `there`.
     pub fn keep(&mut self, there: impl Fn(&PeerId) -> bool) {
-        let gone: Vec<_> = self.peers.keys().filter(|peer| !there(peer)).cloned().collect();
+        let gone = self.allowances.keys().filter(|(peer, _)| !there(peer));
+        let gone: Vec<_> = gone.map(|(peer, _)| peer.clone()).collect();
         gone.iter().for_each(|peer| self.forget(peer));
-        self.allowances.retain(|peer, _| there(peer));
     }
 
     /// Lets others be asked for what this peer was asked for.

@@ -1,7 +1,7 @@
 //! How much work one line may make this node do.
 //!
-//! Owns what each kind of work counts, and what a line is given. Everything is counted in bytes of answers, the rest by what it costs in comparison, so that one number bounds it all.
-//! A line that has nothing left is not read further: nothing is lost, and whoever floods waits on its
+//! Owns what each kind of work counts, and what a line is given. Answers are counted in bytes, the
+//! rest by what it costs in comparison, so that one number bounds it all. A line that has nothing left is not read further: nothing is lost, and whoever floods waits on its
 //! own side. Work that we have asked for is not counted.
 
 use crate::net::allowance::Rate;
