@@ -24,6 +24,10 @@ pub const BODIES_MAX: usize = 32 * 1024 * 1024;
 /// The addresses whose rates are remembered; the one that rested longest is forgotten first.
 pub const ADDRESSES_MAX: usize = 4096;
 
+/// What it counts to open a live connection as a node, in requests: threads, a handshake and a place in tables
+/// go with it. An address may open 16 at once, as nodes of one school do, and then 4 a second.
+pub const NODE_COST: u32 = 25;
+
 /// The unit in which an answer's pace is measured: each piece of it must leave within [`Limits::piece_time`].
 pub const PIECE: usize = 64 * 1024;
 

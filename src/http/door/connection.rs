@@ -18,7 +18,7 @@ use super::watch::{wait_for_answer, wait_for_begin};
 use crate::http::access::security_fields;
 use crate::http::message::{Cancelled, Method, Request};
 use crate::http::routes::{Lane, Match, Params, Spec, allow};
-use crate::http::settings::HELD_MAX;
+use crate::http::settings::{HELD_MAX, NODE_COST};
 use socket2::SockRef;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -280,6 +280,12 @@ impl<'d> Connection<'d> {
         }
     }
 
+    fn charge_requests(&self, head: &Head, requests: u32) {
+        if !self.is_exempt(head) {
+            self.door.rates.charge_requests(self.client.ip(), requests, Instant::now());
+        }
+    }
+
     /// Gives the socket to the live part, if it takes it.
     fn hand_over(&mut self, head: &Head, route: (&Spec, Params), cors: &Fields) -> Next {
         match self.try_hand_over(head, route, cors) {
@@ -315,6 +321,7 @@ impl<'d> Connection<'d> {
         };
         let is_node = upgrade.as_ref().is_some_and(|upgrade| upgrade.is_peer);
         let (way, patience) = if is_node {
+            self.charge_requests(head, NODE_COST - 1);
             (&live.nodes, Duration::ZERO)
         } else {
             (&live.listeners, self.door.limits.queue_time)

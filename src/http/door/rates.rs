@@ -32,6 +32,16 @@ struct Bucket {
     filled_at: Instant,
 }
 
+impl Bucket {
+    fn wait(&self, rate: &Rate) -> Option<u32> {
+        let wait = f64::max(
+            (1.0 - self.requests) / rate.requests_per_second,
+            (0.0 - self.bytes) / rate.bytes_per_second,
+        );
+        (wait > 0.0).then(|| whole_seconds(wait))
+    }
+}
+
 impl Rates {
     /// Empty memory, everyone with full buckets.
     #[must_use]
@@ -51,16 +61,20 @@ impl Rates {
     /// With the seconds until it would succeed, when there is none left.
     pub fn admit(&self, address: IpAddr, now: Instant) -> Result<(), u32> {
         self.with(address, now, |bucket, rate| {
-            let wait = f64::max(
-                (1.0 - bucket.requests) / rate.requests_per_second,
-                (0.0 - bucket.bytes) / rate.bytes_per_second,
-            );
-            if wait > 0.0 {
-                return Err(whole_seconds(wait));
-            }
+            bucket.wait(rate).map_or(Ok(()), Err)?;
             bucket.requests -= 1.0;
             Ok(())
         })
+    }
+
+    /// The seconds until a request of this address would be admitted; `None` if it would be now.
+    pub fn wait(&self, address: IpAddr, now: Instant) -> Option<u32> {
+        self.with(address, now, |bucket, rate| bucket.wait(rate))
+    }
+
+    /// Takes so many requests more from an address's bucket, which may be more than are left: the next waits.
+    pub fn charge_requests(&self, address: IpAddr, requests: u32, now: Instant) {
+        self.with(address, now, |bucket, _| bucket.requests -= f64::from(requests));
     }
 
     /// Takes what was answered from an address's bucket.
@@ -161,6 +175,17 @@ mod tests {
         rates.charge(address(1), 9000, start);
         assert_eq!(rates.admit(address(1), start), Err(4));
         assert_eq!(rates.admit(address(1), start + Duration::from_secs(4)), Ok(()));
+    }
+
+    #[test]
+    fn what_costs_more_holds_up_the_next_request() {
+        let (rates, start) = (rates(), Instant::now());
+        assert_eq!(rates.admit(address(1), start), Ok(()));
+        assert_eq!(rates.wait(address(1), start), None);
+        rates.charge_requests(address(1), 6, start);
+        assert_eq!(rates.wait(address(1), start), Some(3));
+        assert_eq!(rates.admit(address(1), start), Err(3));
+        assert_eq!(rates.admit(address(1), start + Duration::from_millis(2_500)), Ok(()));
     }
 
     #[test]
