@@ -156,6 +156,9 @@ impl<'d> Connection<'d> {
             _ if upgrade::is_asked(head) => return Err(Refusal::NoUpgrade),
             _ => {}
         }
+        if head.has_body() && head.is_encoded {
+            return Err(Refusal::ContentEncoding);
+        }
         match head.length {
             BodyLength::Exact(0) => {}
             BodyLength::Exact(length)

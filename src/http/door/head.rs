@@ -66,6 +66,8 @@ pub struct Head {
     host: Option<String>,
     fetch_site: Option<String>,
     authorization: Option<String>,
+    /// Whether the body is said to be packed in some way.
+    pub is_encoded: bool,
 }
 
 impl Head {
@@ -173,6 +175,7 @@ pub fn parse(bytes: &[u8]) -> Result<Head, Refusal> {
         host,
         fetch_site: fields.owned("sec-fetch-site"),
         authorization: fields.owned("authorization"),
+        is_encoded: fields.is_encoded(),
         headers: fields.kept(),
     })
 }
@@ -184,8 +187,15 @@ struct Fields<'a> {
 }
 
 /// The fields that are read here, beside those that are passed on.
-const READ: [&str; 6] =
-    ["host", "content-length", "transfer-encoding", "authorization", "sec-fetch-site", "expect"];
+const READ: [&str; 7] = [
+    "host",
+    "content-encoding",
+    "content-length",
+    "transfer-encoding",
+    "authorization",
+    "sec-fetch-site",
+    "expect",
+];
 
 impl<'a> Fields<'a> {
     fn collect(headers: &[httparse::Header<'a>]) -> Result<Self, Refusal> {
@@ -269,6 +279,12 @@ impl<'a> Fields<'a> {
         } else {
             options.any(|option| option.eq_ignore_ascii_case("keep-alive"))
         }
+    }
+
+    /// `identity` is no coding, only the name of there being none (RFC 9110, 12.5.3).
+    fn is_encoded(&self) -> bool {
+        let mut codings = self.known.iter().filter(|(name, _)| *name == "content-encoding");
+        codings.any(|(_, value)| !value.eq_ignore_ascii_case("identity"))
     }
 
     fn expects_continue(&self, is_http11: bool) -> Result<bool, Refusal> {

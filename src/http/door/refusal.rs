@@ -60,6 +60,9 @@ pub enum Refusal {
     /// A body that is not said to be JSON.
     #[error("the body must be application/json")]
     ContentType,
+    /// A body that is packed.
+    #[error("the body must be sent as it is, without a Content-Encoding such as gzip")]
+    ContentEncoding,
     /// An expectation other than `100-continue`.
     #[error("the only expectation that is met is 100-continue")]
     Expectation,
@@ -115,7 +118,7 @@ impl Refusal {
             Self::HeadTooSlow | Self::BodyTooSlow => 408,
             Self::BodyTooLarge(_) => 413,
             Self::LineTooLong => 414,
-            Self::ContentType => 415,
+            Self::ContentType | Self::ContentEncoding => 415,
             Self::Expectation => 417,
             Self::UpgradeNeeded => 426,
             Self::TooMany(_) => 429,
@@ -148,6 +151,7 @@ impl Refusal {
             Self::BodyTooLarge(_) => "body-too-large",
             Self::LineTooLong => "target-too-long",
             Self::ContentType => "unsupported-content-type",
+            Self::ContentEncoding => "unsupported-content-encoding",
             Self::Expectation => "expectation-failed",
             Self::TooMany(_) => "too-many-requests",
             Self::HeadTooLarge => "head-too-large",
@@ -168,6 +172,8 @@ impl Refusal {
             Self::MethodNotAllowed(allow) => vec![("Allow", allow.clone())],
             Self::TooMany(seconds) => vec![("Retry-After", seconds.to_string())],
             Self::Busy => vec![("Retry-After", "1".to_owned())],
+            Self::ContentType => vec![("Accept", "application/json".to_owned())],
+            Self::ContentEncoding => vec![("Accept-Encoding", "identity".to_owned())],
             Self::UpgradeNeeded => vec![
                 ("Upgrade", "websocket".to_owned()),
                 ("Sec-WebSocket-Version", "13".to_owned()),
@@ -189,6 +195,7 @@ impl Refusal {
             | Self::MethodNotAllowed(_)
             | Self::TooMany(_)
             | Self::ContentType
+            | Self::ContentEncoding
             | Self::Busy
             | Self::Internal => true,
             Self::BodyTooLarge(_)

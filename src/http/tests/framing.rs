@@ -164,6 +164,33 @@ fn bodies_arrive_whole_whatever_their_size() {
 }
 
 #[test]
+fn a_packed_body_is_told_apart_from_a_wrong_one() {
+    let world = World::new();
+    let post = |fields: &str, body: &str| {
+        let head = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
+        world.ask(&format!("{head}{fields}\r\n{body}"))
+    };
+    for fields in [
+        "Content-Encoding: gzip\r\nContent-Length: 2\r\n",
+        "Content-Encoding: identity\r\nContent-Encoding: br\r\nContent-Length: 2\r\n",
+        "content-encoding: GZIP, deflate\r\nContent-Length: 2\r\n",
+    ] {
+        let answer = post(fields, "{}");
+        let told = (answer.status, answer.code(), answer.field("accept-encoding"));
+        let expected =
+            (415, "unsupported-content-encoding".to_owned(), Some("identity".to_owned()));
+        assert_eq!(told, expected, "{fields}");
+    }
+    let chunked = post("Content-Encoding: x\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n");
+    assert_eq!(chunked.status, 415);
+    assert_eq!(post("Content-Encoding: Identity\r\nContent-Length: 2\r\n", "{}").status, 201);
+    assert_eq!(
+        world.ask("GET /hello HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\n\r\n").status,
+        200
+    );
+}
+
+#[test]
 fn a_body_must_be_json_and_no_body_may_be_anything() {
     let world = World::new();
     for kind in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""] {
