@@ -60,7 +60,8 @@ pub fn check(head: &Head) -> Result<Upgrade, Refusal> {
     }
     let key = only(headers, "sec-websocket-key").filter(|key| is_key(key));
     let key = key.ok_or(Refusal::Handshake("one Sec-WebSocket-Key of 16 bytes in base64"))?;
-    let is_peer = has_token(headers, "sec-websocket-protocol", PEER_PROTOCOL);
+    // Names of subprotocols are told apart by case, unlike the two above (RFC 6455, 4.1 and 4.2.1).
+    let is_peer = parts(headers, "sec-websocket-protocol").any(|part| part == PEER_PROTOCOL);
     if !is_peer && values(headers, "sec-websocket-protocol").next().is_some() {
         return Err(Refusal::Handshake("no Sec-WebSocket-Protocol, or farthing-peer"));
     }
@@ -77,10 +78,13 @@ fn only<'h>(headers: &'h Headers, name: &str) -> Option<&'h str> {
     values.next().filter(|_| values.next().is_none())
 }
 
-/// Whether a list, which may stand in several fields, has this among its parts.
+/// The parts of a list, which may stand in several fields.
+fn parts<'h>(headers: &'h Headers, name: &str) -> impl Iterator<Item = &'h str> {
+    values(headers, name).flat_map(|value| value.split(',')).map(str::trim)
+}
+
 fn has_token(headers: &Headers, name: &str, token: &str) -> bool {
-    let mut parts = values(headers, name).flat_map(|value| value.split(','));
-    parts.any(|part| part.trim().eq_ignore_ascii_case(token))
+    parts(headers, name).any(|part| part.eq_ignore_ascii_case(token))
 }
 
 /// Whether a text is 16 bytes in base64: 22 digits, of which the last says two bits, and the padding.

@@ -76,6 +76,7 @@ fn every_wrong_handshake_is_told_what_is_wrong() {
         (RIGHT.replace(KEY, "dGhlIHNhbXBsZSBub25jZSBub25jZQ=="), malformed),
         (RIGHT.replace(KEY, "dGhlIHNhbXBsZSBub2-jZQ=="), malformed),
         (with("Sec-WebSocket-Protocol: chat\r\n"), malformed),
+        (with("Sec-WebSocket-Protocol: Farthing-Peer, chat\r\n"), malformed),
         (with("Sec-WebSocket-Protocol: \r\n"), malformed),
         (format!("{RIGHT}early"), malformed),
         (RIGHT.replace("HTTP/1.1", "HTTP/1.0"), malformed),
