@@ -7,7 +7,7 @@ use super::client::{Pace, Reply, bytes_max, duration_max};
 use super::eviction::{Admission, admit};
 use super::job::{Begun, Kind};
 use super::lines::{Line, Lines, Stage, Terms, Way};
-use super::links::{LinkEnd, LinkEvent};
+use super::links::{Code, LinkEnd, LinkEvent};
 use super::outbound::{Choice, Fact, Standing, choose};
 use super::peer::Peer;
 use super::{Network, lock};
@@ -60,7 +60,7 @@ impl Network {
         if let Way::Out(_) = way {
             let ours = Question::Handshake(self.handshake_to(node, instance));
             if !self.ask_on(node, id, (ours, super::client::SMALL_MAX), Waits::Greeting) {
-                self.end_line(id, "no room for a handshake");
+                self.refuse_line(id, Code::Busy, "no room for a handshake");
             }
         }
     }
@@ -184,7 +184,9 @@ impl Network {
                 log::debug!("{ip} is not let in: there are too many live connections");
                 return;
             }
-            Admission::InPlaceOf(id) => self.end_line(id, "another gets its place"),
+            Admission::InPlaceOf(id) => {
+                self.refuse_line(id, Code::Busy, "another gets its place");
+            }
             Admission::Free => {}
         }
         let id = self.lines().add(Way::In(ip), node.now().monotonic);
@@ -221,6 +223,14 @@ impl Network {
         let (Some(links), Some(node)) = (&self.links, self.node()) else { return };
         self.line_ended(&node, id, &LinkEnd::Ours(reason.to_owned()));
         links.close(id, reason);
+    }
+
+    /// Closes a line on which something is wrong.
+    pub(super) fn refuse_line(&self, id: LinkId, code: Code, reason: &str) {
+        let (Some(links), Some(node)) = (&self.links, self.node()) else { return };
+        let end = LinkEnd::Refused { code, reason: reason.to_owned() };
+        self.line_ended(&node, id, &end);
+        links.refuse(id, code, reason);
     }
 
     /// A line is gone. Its peer goes with it, or is served over HTTP from now on.
@@ -271,7 +281,8 @@ impl Network {
     pub(super) fn tend_lines(&self, now: Duration) {
         let Some(links) = &self.links else { return };
         let overdue = self.lines().overdue(now);
-        overdue.into_iter().for_each(|id| self.end_line(id, "no answer in time"));
+        let why = "no answer in time";
+        overdue.into_iter().for_each(|id| self.refuse_line(id, Code::Policy, why));
         let (facts, lost) = self.facts();
         lost.into_iter().for_each(|id| self.end_line(id, "it is no peer"));
         let Choice { open, close } = choose(&facts, now);

@@ -4,6 +4,7 @@
 use super::client::Reply;
 use super::exchange::Met;
 use super::lines::{Stage, Way, work};
+use super::links::Code;
 use super::live::Waits;
 use super::{Network, times};
 use crate::node::ports::PeerError;
@@ -15,8 +16,8 @@ use crate::wire::{
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// What one line says is not to be understood, and why.
-struct Broken(String);
+/// A line is of no more use: the code of that, and why.
+struct Broken(Code, String);
 
 /// What has become of a text.
 enum Heard {
@@ -36,7 +37,7 @@ impl Network {
                 let text = (id, text.to_owned());
                 return self.lines().put_back(text, node.now().monotonic);
             }
-            Err(Broken(reason)) => self.end_line(id, &reason),
+            Err(Broken(code, reason)) => self.refuse_line(id, code, &reason),
         }
         self.lines().read(id, node.now().monotonic);
         links.done(id);
@@ -49,14 +50,15 @@ impl Network {
             let Some(line) = lines.get(id) else { return Ok(Heard::Done) };
             (line.way.clone(), line.stage)
         };
-        let frame = Frame::from_json(text, self.prefix).map_err(|error| broken(&error))?;
+        let frame =
+            Frame::from_json(text, self.prefix).map_err(|error| broken(Code::Data, &error))?;
         let is_greeting = match &frame {
             Frame::Ask { question: Question::Handshake(_), .. } => matches!(way, Way::In(_)),
             Frame::Answer { .. } => matches!(way, Way::Out(_)),
             Frame::Ask { .. } | Frame::Tell(_) => false,
         };
         if stage != Stage::Greeted && !is_greeting {
-            return Err(broken(&"expected a handshake first"));
+            return Err(broken(Code::Protocol, &"expected a handshake first"));
         }
         match frame {
             Frame::Ask { question, .. }
@@ -117,9 +119,9 @@ impl Network {
                 self.claimed(node, &peer, &theirs);
                 Ok(())
             }
-            Err(Met::Refused(error)) => Err(broken(&error)),
-            Err(Met::Failed(reason)) => Err(Broken(reason)),
-            Err(Met::Busy) => Err(broken(&"it is busy")),
+            Err(Met::Refused(error)) => Err(broken(Code::Policy, &error)),
+            Err(Met::Failed(reason)) => Err(Broken(Code::Policy, reason)),
+            Err(Met::Busy) => Err(broken(Code::Busy, &"it is busy")),
         }
     }
 
@@ -146,7 +148,7 @@ impl Network {
         };
         let text = Frame::Answer { id: number, status, body }.to_json(self.prefix);
         self.say(id, number, text)?;
-        refused.map_or(Ok(()), |error: PeerError| Err(broken(&error)))
+        refused.map_or(Ok(()), |error: PeerError| Err(broken(Code::Policy, &error)))
     }
 
     /// Sends an answer, or that there is no room for it.
@@ -157,7 +159,7 @@ impl Network {
         }
         let Reply { status, body } = refusal(503, "busy", &"the live connections are busy");
         let short = Frame::Answer { id: number, status, body }.to_json(self.prefix);
-        links.send(id, short).map_err(|error| broken(&error))
+        links.send(id, short).map_err(|error| broken(Code::Policy, &error))
     }
 
     fn reply_to(&self, node: &NodeHandle, (id, way): (LinkId, &Way), question: Question) -> Reply {
@@ -218,8 +220,8 @@ fn looked_at(node: &NodeHandle, question: &Question) -> usize {
     body.map_or(0, |body| usize::try_from(body.payload_len()).unwrap_or(usize::MAX))
 }
 
-fn broken(error: &dyn Display) -> Broken {
-    Broken(error.to_string())
+fn broken(code: Code, error: &dyn Display) -> Broken {
+    Broken(code, error.to_string())
 }
 
 fn refusal(status: u16, code: &str, message: &dyn Display) -> Reply {

@@ -22,6 +22,15 @@ const MESSAGES_MAX: usize = 16;
 /// Bytes that are read at once; what comes are pongs.
 const READ_BUFFER: usize = 256;
 
+/// What a client is told when it is over: a code (RFC 6455, 7.4.1) and why.
+type End = (CloseCode, &'static str);
+
+/// It left by itself.
+const LEFT: End = (CloseCode::Normal, "");
+
+/// More came than is read of who only listens.
+const TOO_MUCH: &str = "too much was sent to a stream of events";
+
 /// A client that gets messages.
 pub(super) struct Socket {
     socket: WebSocket<Outbox>,
@@ -58,8 +67,7 @@ impl Socket {
             self.told = now;
             self.is_over |= self.socket.send(Message::Ping(Bytes::new())).is_err();
         }
-        if let Err(reason) = self.read() {
-            let code = if reason.is_empty() { CloseCode::Normal } else { CloseCode::Policy };
+        if let Err((code, reason)) = self.read() {
             // After a close of theirs this sends the answer to it.
             let _ = self.socket.close(Some(CloseFrame { code, reason: reason.into() }));
             return false;
@@ -68,29 +76,36 @@ impl Socket {
     }
 
     /// Reads what has come; an error when it is over, with what the client is told.
-    fn read(&mut self) -> Result<(), &'static str> {
+    fn read(&mut self) -> Result<(), End> {
         for _ in 0..MESSAGES_MAX {
             match self.socket.read() {
                 Ok(Message::Text(text)) => self.noise += text.len() + 1,
                 Ok(Message::Binary(bytes)) => self.noise += bytes.len() + 1,
-                Ok(Message::Close(_)) => return Err(""),
+                Ok(Message::Close(_)) => return Err(LEFT),
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
                 Err(Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(Error::Capacity(_)) => return Err("too much was sent to a stream of events"),
-                Err(_) => return Err("frames must be as in RFC 6455"),
+                Err(error) => return Err(end_of(&error)),
             }
         }
         if self.noise > NOISE_MAX {
-            return Err("too much was sent to a stream of events");
+            return Err((CloseCode::Policy, TOO_MUCH));
         }
         // A pong may wait.
-        self.socket.flush().map_err(|_| "")
+        self.socket.flush().map_err(|_| LEFT)
     }
 
     /// Whether something is held for it.
     #[cfg(test)]
     pub(super) fn has_pending(&self) -> bool {
         self.socket.get_ref().has_pending()
+    }
+}
+
+fn end_of(error: &Error) -> End {
+    match error {
+        Error::Capacity(_) => (CloseCode::Size, TOO_MUCH),
+        Error::Utf8(_) => (CloseCode::Invalid, "a text must be UTF-8"),
+        _ => (CloseCode::Protocol, "frames must be as in RFC 6455"),
     }
 }

@@ -142,10 +142,18 @@ fn a_socket_that_babbles_breaks_rules_or_does_not_read_is_let_go() {
     until_dropped(|now| socket.tend(now), "who babbles is let go");
     let Ok(Message::Close(Some(frame))) = other.read() else { panic!("a close frame") };
     assert_eq!(frame.reason.as_str(), "too much was sent to a stream of events");
-    for bytes in [&b"\x81\x01x"[..], b"\xc1\x80\0\0\0\0", b"\x81\xfe\xff\xff\0\0\0\0"] {
+    assert_eq!(u16::from(frame.code), 1008);
+    for (bytes, code) in [
+        (&b"\x81\x01x"[..], 1002),
+        (b"\xc1\x80\0\0\0\0", 1002),
+        (b"\x81\x81\0\0\0\0\xff", 1007),
+        (b"\x81\xfe\xff\xff\0\0\0\0", 1009),
+    ] {
         let (mut socket, mut other) = self::socket();
         other.get_mut().write_all(bytes).unwrap();
         until_dropped(|now| socket.tend(now), "who breaks a rule is let go");
+        let Ok(Message::Close(Some(frame))) = other.read() else { panic!("a close frame") };
+        assert_eq!(u16::from(frame.code), code, "{bytes:x?}");
     }
     let (mut socket, _other) = self::socket();
     while !socket.has_pending() {

@@ -100,7 +100,7 @@ impl Dialler {
     fn run(&self) {
         while let Some((id, address)) = self.next() {
             match self.post.to_close(id) {
-                Some(reason) => self.post.end(id, LinkEnd::Ours(reason)),
+                Some(end) => self.post.end(id, end),
                 None => match open(&address, DIAL_MAX) {
                     Ok((stream, early)) => {
                         let how = How::Dialled(address);

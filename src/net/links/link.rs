@@ -6,7 +6,7 @@
 
 use super::post::{Fresh, Held, Post};
 use super::{
-    FRAME_MAX, GREETING_MAX, How, LinkEnd, PING_EVERY, SILENCE_MAX, STUCK_MAX, TEXT_COST,
+    Code, FRAME_MAX, GREETING_MAX, How, LinkEnd, PING_EVERY, SILENCE_MAX, STUCK_MAX, TEXT_COST,
     TEXT_TIME_MAX, UNCONFIRMED_MAX,
 };
 use crate::primitives::LinkId;
@@ -180,10 +180,10 @@ impl Link {
         is_readable: bool,
         now: Instant,
     ) -> Result<(), LinkEnd> {
-        if let Some(reason) = post.to_close(self.id) {
+        if let Some(end) = post.to_close(self.id) {
             // What was sent before it may still leave.
             let _ = self.write(post, now);
-            return Err(LinkEnd::Ours(reason));
+            return Err(end);
         }
         self.look_for_room(post, now);
         let read = if (is_readable || self.has_unread) && !self.is_paused {
@@ -228,7 +228,8 @@ impl Link {
                     wire.unfinished = wire.unfinished.saturating_sub(data.len() + CONTROL_FRAME);
                 }
                 Ok(Message::Binary(_)) => {
-                    return Err(LinkEnd::Broke { code: 1003, what: "messages must be text" });
+                    let what = "messages must be text";
+                    return Err(LinkEnd::Broke { code: Code::Kind, what });
                 }
                 Ok(Message::Close(_)) => return Err(LinkEnd::Left),
                 Ok(Message::Frame(_)) => {}
@@ -346,14 +347,14 @@ impl Link {
     /// left is to be read for a moment, or the reason would be lost with it.
     pub(super) fn farewell(mut self, end: &LinkEnd) -> Option<TcpStream> {
         let code = match end {
-            LinkEnd::Broke { code, .. } => CloseCode::from(*code),
-            LinkEnd::Busy => CloseCode::Again,
-            LinkEnd::Ours(_) | LinkEnd::Left => CloseCode::Normal,
-            _ => CloseCode::Policy,
+            LinkEnd::Broke { code, .. } | LinkEnd::Refused { code, .. } => *code as u16,
+            LinkEnd::Busy => Code::Busy as u16,
+            LinkEnd::Ours(_) | LinkEnd::Left => CloseCode::Normal.into(),
+            _ => Code::Policy as u16,
         };
         let mut reason = end.to_string();
         reason.truncate(reason.floor_char_boundary(REASON_MAX));
-        let frame = CloseFrame { code, reason: reason.into() };
+        let frame = CloseFrame { code: code.into(), reason: reason.into() };
         // After a close of theirs this sends the reply to it.
         let said = self.socket.close(Some(frame));
         let stream = self.socket.into_inner().stream;
@@ -388,19 +389,19 @@ fn end_of(error: Error) -> LinkEnd {
         // Full of pongs, which it asks for and does not take.
         Error::WriteBufferFull(_) => LinkEnd::Stuck,
         Error::Io(error) => LinkEnd::Lost(error.kind().to_string()),
-        Error::Capacity(_) => broke(1009, "a frame or message is longer than allowed"),
-        Error::Utf8(_) => broke(1007, "a text must be UTF-8"),
+        Error::Capacity(_) => broke(Code::Length, "a frame or message is longer than allowed"),
+        Error::Utf8(_) => broke(Code::Data, "a text must be UTF-8"),
         Error::Protocol(ProtocolError::NonZeroReservedBits) => {
-            broke(1002, "no extension such as compression was agreed on")
+            broke(Code::Protocol, "no extension such as compression was agreed on")
         }
         Error::Protocol(
             ProtocolError::UnknownControlFrameType(_)
             | ProtocolError::UnknownDataFrameType(_)
             | ProtocolError::InvalidOpcode(_),
-        ) => broke(1002, "a frame is of no known kind"),
+        ) => broke(Code::Protocol, "a frame is of no known kind"),
         Error::Protocol(
             ProtocolError::UnmaskedFrameFromClient | ProtocolError::MaskedFrameFromServer,
-        ) => broke(1002, "frames must be masked from the client and not to it"),
-        _ => broke(1002, "frames must be as in RFC 6455"),
+        ) => broke(Code::Protocol, "frames must be masked from the client and not to it"),
+        _ => broke(Code::Protocol, "frames must be as in RFC 6455"),
     }
 }

@@ -6,7 +6,7 @@
 
 use super::link::Link;
 use super::post::{Fresh, Post};
-use super::{HOLD_MAX, LinkEnd};
+use super::{Code, HOLD_MAX, LinkEnd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
@@ -63,7 +63,8 @@ impl Live {
         }
         for link in self.links.drain(..) {
             let id = link.id;
-            let end = LinkEnd::Ours("the node is stopping".to_owned());
+            let reason = "the node is stopping".to_owned();
+            let end = LinkEnd::Refused { code: Code::Away, reason };
             drop(link.farewell(&end));
             self.post.end(id, end);
         }

@@ -131,6 +131,12 @@ pub trait LinkDriver: Send + Sync {
     /// Ends a link and tells the other side why; [`LinkEvent::Closed`] follows.
     fn close(&self, id: LinkId, reason: &str);
 
+    /// As [`Self::close`], with the code of what is wrong. A driver that has no codes need not know.
+    fn refuse(&self, id: LinkId, code: Code, reason: &str) {
+        let _ = code;
+        self.close(id, reason);
+    }
+
     /// Bytes that wait to leave on this link; 0 for one that is not there.
     fn pending_bytes(&self, id: LinkId) -> usize;
 
@@ -233,8 +239,8 @@ pub enum LinkEnd {
     /// It broke a rule of the protocol.
     #[error("{what}")]
     Broke {
-        /// The close code it is told (RFC 6455, 7.4.1).
-        code: u16,
+        /// The close code it is told.
+        code: Code,
         /// The rule.
         what: &'static str,
     },
@@ -244,6 +250,34 @@ pub enum LinkEnd {
     /// This node closed it, for this reason.
     #[error("{0}")]
     Ours(String),
+    /// This node closed it because something is wrong.
+    #[error("{reason}")]
+    Refused {
+        /// The close code it is told.
+        code: Code,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// What the other side is told when something is wrong (RFC 6455, 7.4.1; the last one is IANA's). A link
+/// that is just not needed any more ends with 1000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// The node is stopping.
+    Away = 1001,
+    /// Frames that are not as in RFC 6455, or messages whose turn it is not.
+    Protocol = 1002,
+    /// A message that is not text.
+    Kind = 1003,
+    /// A text that is not UTF-8, or no message of this protocol.
+    Data = 1007,
+    /// Well said, but not served here: another chain, or a time that is over.
+    Policy = 1008,
+    /// A frame or message that is too long.
+    Length = 1009,
+    /// There is no room for it: it may come again.
+    Busy = 1013,
 }
 
 /// The live connections of a node. Clones are the same.
@@ -309,7 +343,11 @@ impl LinkDriver for Links {
     }
 
     fn close(&self, id: LinkId, reason: &str) {
-        self.post.close(id, reason);
+        self.post.close(id, LinkEnd::Ours(reason.to_owned()));
+    }
+
+    fn refuse(&self, id: LinkId, code: Code, reason: &str) {
+        self.post.close(id, LinkEnd::Refused { code, reason: reason.to_owned() });
     }
 
     fn pending_bytes(&self, id: LinkId) -> usize {

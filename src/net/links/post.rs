@@ -117,7 +117,7 @@ struct Mailbox {
     is_long_here: bool,
     /// Since when it holds anything that is short.
     since: Option<Instant>,
-    close: Option<String>,
+    close: Option<LinkEnd>,
     has_ended: bool,
 }
 
@@ -240,10 +240,10 @@ impl Post {
         self.lock().boxes.get(&id).map_or(UNASKED_MAX, |mailbox| mailbox.text_max)
     }
 
-    pub(super) fn close(&self, id: LinkId, reason: &str) {
+    pub(super) fn close(&self, id: LinkId, end: LinkEnd) {
         let mut state = self.lock();
         if let Some(mailbox) = state.boxes.get_mut(&id) {
-            mailbox.close.get_or_insert_with(|| reason.to_owned());
+            mailbox.close.get_or_insert(end);
             self.wake(state);
         }
     }
@@ -381,7 +381,7 @@ impl Post {
     }
 
     /// Why this link is to be closed, if it is.
-    pub(super) fn to_close(&self, id: LinkId) -> Option<String> {
+    pub(super) fn to_close(&self, id: LinkId) -> Option<LinkEnd> {
         self.lock().boxes.get(&id).and_then(|mailbox| mailbox.close.clone())
     }
 

@@ -10,8 +10,8 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::thread;
 use std::time::Instant;
-use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
+use tungstenite::protocol::frame::{CloseFrame, Frame};
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Message, WebSocket};
 
@@ -137,24 +137,24 @@ fn texts_of_every_length_come_and_go_whole() {
 }
 
 /// What breaks a rule, and the code that it is told.
-fn offences() -> Vec<(&'static str, Vec<u8>, u16)> {
+fn offences() -> Vec<(&'static str, Vec<u8>, Code)> {
     let start = raw(0x01, &[b'x'; FRAME_MAX]);
     let more = raw(0x00, &[b'x'; FRAME_MAX]).repeat(TEXT_MAX / FRAME_MAX);
     vec![
-        ("binary", raw(0x82, b"x"), 1003),
-        ("compressed", raw(0xc1, b"x"), 1002),
-        ("unknown data", raw(0x83, b"x"), 1002),
-        ("unknown control", raw(0x8b, b"x"), 1002),
-        ("unmasked", vec![0x81, 1, b'x'], 1002),
-        ("continues nothing", raw(0x80, b"x"), 1002),
-        ("text within a text", [raw(0x01, b"x"), raw(0x81, b"x")].concat(), 1002),
-        ("control in pieces", raw(0x09, b"x"), 1002),
-        ("long control", raw(0x89, &[b'x'; 126]), 1002),
-        ("not UTF-8", raw(0x81, b"\xff"), 1007),
-        ("half a character", raw(0x81, b"\xc3"), 1007),
-        ("claims a long frame", vec![0x81, 0xff, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0], 1009),
-        ("claims an endless frame", [vec![0x81, 0xff], vec![0x7f; 12]].concat(), 1009),
-        ("a long message", [start, more].concat(), 1009),
+        ("binary", raw(0x82, b"x"), Code::Kind),
+        ("compressed", raw(0xc1, b"x"), Code::Protocol),
+        ("unknown data", raw(0x83, b"x"), Code::Protocol),
+        ("unknown control", raw(0x8b, b"x"), Code::Protocol),
+        ("unmasked", vec![0x81, 1, b'x'], Code::Protocol),
+        ("continues nothing", raw(0x80, b"x"), Code::Protocol),
+        ("text within a text", [raw(0x01, b"x"), raw(0x81, b"x")].concat(), Code::Protocol),
+        ("control in pieces", raw(0x09, b"x"), Code::Protocol),
+        ("long control", raw(0x89, &[b'x'; 126]), Code::Protocol),
+        ("not UTF-8", raw(0x81, b"\xff"), Code::Data),
+        ("half a character", raw(0x81, b"\xc3"), Code::Data),
+        ("claims a long frame", vec![0x81, 0xff, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0], Code::Length),
+        ("claims an endless frame", [vec![0x81, 0xff], vec![0x7f; 12]].concat(), Code::Length),
+        ("a long message", [start, more].concat(), Code::Length),
     ]
 }
 
@@ -169,7 +169,8 @@ fn whoever_breaks_a_rule_is_closed_and_told_which() {
         assert_eq!(found, code, "{name}");
         match client(stream).read() {
             Ok(Message::Close(Some(frame))) => {
-                assert_eq!((u16::from(frame.code), frame.reason.as_str()), (code, what), "{name}");
+                let told = (u16::from(frame.code), frame.reason.as_str());
+                assert_eq!(told, (code as u16, what), "{name}");
             }
             // Whoever still sends when the end comes may lose it.
             other => assert!(bytes.len() > FRAME_MAX, "{name}: {other:?}"),
@@ -198,8 +199,17 @@ fn an_end_comes_once_however_it_comes() {
     assert_eq!(world.end(4), LinkEnd::Ours("no longer needed".to_owned()));
     assert_eq!(told.read().unwrap(), Message::text("last words"));
     let Ok(Message::Close(Some(frame))) = told.read() else { panic!("a close frame") };
-    assert_eq!(frame.reason.as_str(), "no longer needed");
+    let is_told = |frame: &CloseFrame| (u16::from(frame.code), frame.reason.to_string());
+    assert_eq!(is_told(&frame), (1000, "no longer needed".to_owned()));
     world.links.close(LinkId(4), "once more");
+    for (id, code) in (20..).zip([Code::Protocol, Code::Data, Code::Policy, Code::Busy]) {
+        let mut refused = client(world.accept(id));
+        world.links.refuse(LinkId(id), code, "for a reason");
+        let reason = "for a reason".to_owned();
+        assert_eq!(world.end(id), LinkEnd::Refused { code, reason: reason.clone() });
+        let Ok(Message::Close(Some(frame))) = refused.read() else { panic!("a close frame") };
+        assert_eq!(is_told(&frame), (code as u16, reason));
+    }
     // A text of the last moment is not lost, and comes before the end.
     let mut last = client(world.accept(5));
     last.send(Message::text("bye")).unwrap();
@@ -296,10 +306,10 @@ fn what_is_not_expected_is_short() {
     send(&unasked);
     assert_eq!(world.text(1), unasked);
     send(&(unasked.clone() + "x"));
-    assert!(matches!(world.end(1), LinkEnd::Broke { code: 1009, .. }));
+    assert!(matches!(world.end(1), LinkEnd::Broke { code: Code::Length, .. }));
     let mut stranger = self::client(world.accept(2));
     let _ = stranger.send(Message::text(greeting + "x"));
-    assert!(matches!(world.end(2), LinkEnd::Broke { code: 1009, .. }));
+    assert!(matches!(world.end(2), LinkEnd::Broke { code: Code::Length, .. }));
 }
 
 /// A link that is moved by hand, its post, and the other end.
@@ -500,7 +510,7 @@ fn stopping_closes_what_is_open() {
     let links = world.links.clone();
     drop(world);
     let Ok(Message::Close(Some(frame))) = client.read() else { panic!("a close frame") };
-    assert_eq!(frame.reason.as_str(), "the node is stopping");
+    assert_eq!((u16::from(frame.code), frame.reason.as_str()), (1001, "the node is stopping"));
     assert!(links.is_over() && links.next(DEADLINE).is_none());
     assert!(links.send(LinkId(1), String::new()).is_err());
     let (near, far) = pair();

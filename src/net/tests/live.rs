@@ -4,7 +4,7 @@ use super::wires::Stranger;
 use super::{LOCAL, TestNode, World, wait};
 use crate::net::eviction::INBOUND_MAX;
 use crate::net::lines::Way;
-use crate::net::links::LinkEvent;
+use crate::net::links::{Code, LinkEvent};
 use crate::node::Origin;
 use crate::node::ports::PeerControl;
 use crate::primitives::{PeerId, Txid};
@@ -192,23 +192,30 @@ fn whoever_does_not_begin_with_a_handshake_is_closed() {
         let theirs = Handshake { chain_id: other, instance: 1, ..ours };
         Frame::Ask { id: 1, question: Question::Handshake(theirs) }.to_json(node.node.prefix())
     };
+    let news = Frame::Tell(Announcement::default()).to_json(node.node.prefix());
     let texts = [
-        r#"{"tell":{"blocks":[],"transactions":[]}}"#,
-        r#"{"ask":1,"what":"pool-summary"}"#,
-        r#"{"answer":1,"status":200,"body":{}}"#,
-        "nonsense",
-        &foreign,
+        (&*news, Code::Protocol),
+        (r#"{"ask":1,"what":"pool-summary"}"#, Code::Protocol),
+        (r#"{"answer":1,"status":200,"body":{}}"#, Code::Protocol),
+        (r#"{"ask":1,"what":"everything"}"#, Code::Data),
+        (r#"{"tell":[]}"#, Code::Data),
+        ("nonsense", Code::Data),
+        ("", Code::Data),
+        (&foreign, Code::Policy),
     ];
-    for (number, text) in (10..).zip(texts) {
+    let code = || world.wires.lock().unwrap().codes.pop();
+    for (number, (text, expected)) in (10..).zip(texts) {
         let stranger = Stranger::call(&world, number, &node.network);
         stranger.say(text);
         stranger.is_closed();
+        assert_eq!(code(), Some(expected), "{text}");
     }
     assert_eq!(node.lines(), (0, 0));
     // Nor whoever says nothing.
     let stranger = Stranger::call(&world, 20, &node.network);
     world.advance(crate::net::lines::GREETING_MAX);
     stranger.is_closed();
+    assert_eq!(code(), Some(Code::Policy));
 }
 
 #[test]

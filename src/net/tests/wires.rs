@@ -2,7 +2,7 @@
 
 use super::{BASE, World, wait};
 use crate::net::Network;
-use crate::net::links::{How, LinkDriver, LinkEnd, LinkEvent, LinkFull, TEXT_MAX};
+use crate::net::links::{Code, How, LinkDriver, LinkEnd, LinkEvent, LinkFull, TEXT_MAX};
 use crate::node::ports::PeerControl;
 use crate::primitives::{LinkId, PeerAddress};
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -26,6 +26,8 @@ pub(in crate::net) struct Wires {
     pub closed: BTreeSet<u16>,
     /// Texts that were sent: by whom, to whom.
     pub texts: Vec<(u16, u16, String)>,
+    /// The codes with which links were refused.
+    pub codes: Vec<Code>,
 }
 
 impl Wires {
@@ -135,6 +137,11 @@ impl LinkDriver for FakeLinks {
 
     fn close(&self, id: LinkId, reason: &str) {
         self.world.wires.lock().unwrap().end((self.port, id), LinkEnd::Ours(reason.to_owned()));
+    }
+
+    fn refuse(&self, id: LinkId, code: Code, reason: &str) {
+        self.world.wires.lock().unwrap().codes.push(code);
+        self.close(id, reason);
     }
 
     fn pending_bytes(&self, _: LinkId) -> usize {
