@@ -16,6 +16,7 @@ mod keys_tests;
 pub mod peer_address;
 pub mod peer_id;
 pub mod pow;
+pub mod ration;
 pub mod room;
 pub mod text;
 pub mod transaction;

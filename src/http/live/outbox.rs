@@ -4,6 +4,7 @@
 //! [`PENDING_MAX`] bytes are held; whoever would need more, or takes nothing for
 //! [`PENDING_TIME_MAX`], has fallen behind for good.
 
+use crate::primitives::ration::Rationed;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -19,19 +20,18 @@ const READ_MAX: usize = 8 * 1024;
 
 /// A socket and what it has not taken yet. Writing to it never fails: see [`Outbox::tend`].
 pub(super) struct Outbox {
-    stream: TcpStream,
+    stream: Rationed<TcpStream>,
     pending: Vec<u8>,
     /// Since when it takes nothing, while something is pending.
     stuck_since: Option<Instant>,
     is_gone: bool,
-    /// Bytes that may be read until it is looked after again.
-    allowance: usize,
 }
 
 impl Outbox {
     pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self { stream, pending: Vec::new(), stuck_since: None, is_gone: false, allowance: 0 })
+        let stream = Rationed::new(stream);
+        Ok(Self { stream, pending: Vec::new(), stuck_since: None, is_gone: false })
     }
 
     /// Sends, or holds what the socket does not take.
@@ -49,7 +49,7 @@ impl Outbox {
 
     fn send(&mut self) {
         while !self.pending.is_empty() {
-            match self.stream.write(&self.pending) {
+            match self.stream.source().write(&self.pending) {
                 Ok(0) => return self.is_gone = true,
                 Ok(written) => {
                     self.pending.drain(..written);
@@ -69,7 +69,7 @@ impl Outbox {
     /// Sends what is held; false when the client left or has fallen behind for good.
     pub(super) fn tend(&mut self, now: Instant) -> bool {
         self.send();
-        self.allowance = READ_MAX;
+        self.stream.allow(READ_MAX);
         let is_stuck = |since: Instant| now.saturating_duration_since(since) >= PENDING_TIME_MAX;
         !self.is_gone && !self.stuck_since.is_some_and(is_stuck)
     }
@@ -83,13 +83,7 @@ impl Outbox {
 
 impl Read for Outbox {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.allowance == 0 {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        let length = buffer.len().min(self.allowance);
-        let read = self.stream.read(&mut buffer[..length])?;
-        self.allowance -= read;
-        Ok(read)
+        self.stream.read(buffer)
     }
 }
 

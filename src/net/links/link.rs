@@ -10,6 +10,7 @@ use super::{
     TEXT_TIME_MAX, UNCONFIRMED_MAX,
 };
 use crate::primitives::LinkId;
+use crate::primitives::ration::Rationed;
 use socket2::SockRef;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -67,9 +68,7 @@ pub(super) struct Link {
 
 /// The socket, which gives so much in one turn and counts.
 struct Wire {
-    stream: TcpStream,
-    /// Bytes that may still be read in this turn.
-    allowance: usize,
+    stream: Rationed<TcpStream>,
     /// Bytes read since the last whole text, without control frames.
     unfinished: usize,
     has_read: bool,
@@ -78,12 +77,7 @@ struct Wire {
 
 impl Read for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.allowance == 0 {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        let length = buffer.len().min(self.allowance);
-        let read = self.stream.read(&mut buffer[..length])?;
-        self.allowance -= read;
+        let read = self.stream.read(buffer)?;
         self.unfinished += read;
         self.has_read |= read > 0;
         Ok(read)
@@ -92,7 +86,7 @@ impl Read for Wire {
 
 impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.stream.write(bytes)?;
+        let written = self.stream.source().write(bytes)?;
         self.has_written |= written > 0;
         Ok(written)
     }
@@ -122,8 +116,7 @@ impl Link {
             .max_frame_size(Some(FRAME_MAX));
         let has_unread = !early.is_empty();
         let wire = Wire {
-            stream,
-            allowance: 0,
+            stream: Rationed::new(stream),
             unfinished: early.len(),
             has_read: false,
             has_written: false,
@@ -147,7 +140,7 @@ impl Link {
 
     /// The socket, to wait for.
     pub(super) fn stream(&self) -> &TcpStream {
-        &self.socket.get_ref().stream
+        self.socket.get_ref().stream.source()
     }
 
     /// Whether it waits until the system takes more.
@@ -210,7 +203,7 @@ impl Link {
     fn read(&mut self, post: &Post, now: Instant) -> Result<(), LinkEnd> {
         let text_max = post.text_max(self.id);
         self.socket.set_config(|config| config.max_message_size = Some(text_max));
-        self.wire().allowance = READ_TURN;
+        self.wire().stream.allow(READ_TURN);
         self.has_unread = true;
         for _ in 0..MESSAGES_TURN {
             match self.socket.read() {
@@ -235,7 +228,7 @@ impl Link {
                 Ok(Message::Frame(_)) => {}
                 Err(Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
-                    self.has_unread = self.wire().allowance == 0;
+                    self.has_unread = self.wire().stream.is_spent();
                     break;
                 }
                 Err(error) => return Err(end_of(error)),
@@ -357,7 +350,7 @@ impl Link {
         let frame = CloseFrame { code: code.into(), reason: reason.into() };
         // After a close of theirs this sends the reply to it.
         let said = self.socket.close(Some(frame));
-        let stream = self.socket.into_inner().stream;
+        let stream = self.socket.into_inner().stream.into_source();
         let was_said = matches!(said, Ok(()) | Err(Error::ConnectionClosed));
         (was_said && stream.shutdown(Shutdown::Write).is_ok()).then_some(stream)
     }
