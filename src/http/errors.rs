@@ -61,6 +61,9 @@ pub enum ApiError {
     /// Neither a height nor a hash.
     #[error("expected a height or a block hash of 64 lower-case hex digits, got {0}")]
     BadBlockName(String),
+    /// Not a hash, where a height would name another block tomorrow.
+    #[error("expected a block hash of 64 lower-case hex digits, got {0}")]
+    BadBlockHash(String),
     /// Not a transaction id.
     #[error("expected a transaction id of 64 lower-case hex digits, got {0}")]
     BadTransactionId(String),
@@ -135,7 +138,7 @@ impl ApiError {
             Self::NoWallet | Self::NoSender => "no-wallet",
             Self::ConflictFirst => "conflict",
             Self::OldBlock(_) => "block-too-old",
-            Self::BadBlockName(_) => "bad-block-name",
+            Self::BadBlockName(_) | Self::BadBlockHash(_) => "bad-block-name",
             Self::BadTransactionId(_) => "bad-transaction-id",
             Self::BadAddress(error) => error.code(),
             Self::BadNode(error) => error.code(),
@@ -162,6 +165,7 @@ impl ApiError {
             | Self::NoSender
             | Self::NotAdded(_)
             | Self::BadBlockName(_)
+            | Self::BadBlockHash(_)
             | Self::BadTransactionId(_)
             | Self::BadAddress(_) => 400,
             Self::NotGreeted(error) => greeting_status(error),

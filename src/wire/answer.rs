@@ -3,7 +3,7 @@
 //! `funds`, `amount` and `balance` are numbers of coins. Whoever answers builds one of these and
 //! passes it to [`super::to_json`]; blocks and transfers stand inside as their canonical text.
 
-use super::error::WireError;
+use super::error::{WireError, tame};
 use super::field::{Field, Optional, object};
 use super::shape::{self, Address, Embedded};
 use crate::primitives::{Amount, BlockHash, Height, PeerAddress, PublicKey, Txid, UnixTime, Work};
@@ -38,11 +38,10 @@ impl Failure {
     /// No object, or one without a `message`.
     pub fn from_json(text: &str) -> Result<Self, WireError> {
         let raw = object::<RawFailure<'_>>(text)?;
-        let tame = |text: &str| text.escape_debug().take(FAILURE_TEXT_MAX).collect();
         let code = raw.code.read(|field| field.string("code", "a string"))?;
         Ok(Self {
-            message: tame(&raw.message.string("message", "a string")?),
-            code: tame(&code.unwrap_or_default()),
+            message: tame(&raw.message.string("message", "a string")?, FAILURE_TEXT_MAX),
+            code: tame(&code.unwrap_or_default(), FAILURE_TEXT_MAX),
         })
     }
 }

@@ -218,11 +218,26 @@ impl WireError {
     }
 }
 
-/// The start of a received text, without characters that could forge a line of a log.
-pub(super) fn shown(text: &str) -> String {
-    let mut shown: String = text.escape_debug().take(SHOWN_MAX).collect();
+/// The start of a received text, to stand in a message: see [`tame`].
+pub fn shown(text: &str) -> String {
+    let mut shown = tame(text, SHOWN_MAX);
     if text.len() > SHOWN_MAX {
         shown.push_str("...");
     }
     shown
+}
+
+/// At most so many characters of a received text, without those that could forge a line of a log or turn
+/// its direction. Quotes and backslashes stay: whoever puts the text into JSON escapes them, once.
+pub(super) fn tame(text: &str, max: usize) -> String {
+    let plain = |character| matches!(character, '"' | '\'' | '\\');
+    let mut tame = String::new();
+    for character in text.chars().take(max) {
+        if plain(character) {
+            tame.push(character);
+        } else {
+            tame.extend(character.escape_debug());
+        }
+    }
+    tame.chars().take(max).collect()
 }

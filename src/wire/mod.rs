@@ -38,7 +38,7 @@ pub use array::ArrayReader;
 pub use block::{
     BLOCK_JSON_MAX, TRANSACTIONS_MAX, block_from_json, block_to_json, genesis_to_json,
 };
-pub use error::WireError;
+pub use error::{WireError, shown};
 pub use list::{
     ArrayFrame, BLOCKS_MAX, HASHES_MAX, HEADERS_JSON_MAX, HEADERS_MAX, TRANSFERS_MAX,
     blocks_from_json, hashes_from_query, hashes_to_query, headers_from_json, headers_to_json,

@@ -1,6 +1,6 @@
 //! Single blocks and those a peer lacks, as they lie in the block file.
 
-use super::{Answer, json_stream, json_text, shown};
+use super::{Answer, json_stream, json_text};
 use crate::chain::BestBlock;
 use crate::consensus::params::ChainParams;
 use crate::http::api::Api;
@@ -8,7 +8,7 @@ use crate::http::errors::ApiError;
 use crate::http::message::{Request, Response};
 use crate::node::{View, answers};
 use crate::primitives::{BlockHash, BodyRef, Height};
-use crate::wire::{ArrayReader, WireError, genesis_to_json, hashes_from_query};
+use crate::wire::{ArrayReader, WireError, genesis_to_json, hashes_from_query, shown};
 
 /// A block of an answer.
 #[derive(Clone, Copy, Debug)]
@@ -79,8 +79,8 @@ pub fn wanted(api: &Api, request: &Request) -> Answer {
 /// Not a hash, or no such block here.
 pub fn compact(api: &Api, request: &Request) -> Answer {
     let name = request.param("block");
-    let Name::Hash(hash) = Name::parse(name)? else {
-        return Err(ApiError::BadBlockName(shown(name)));
+    let Ok(Name::Hash(hash)) = Name::parse(name) else {
+        return Err(ApiError::BadBlockHash(shown(name)));
     };
     Ok(json_text(200, answers::compact(&api.node, &hash, api.salt)?))
 }

@@ -18,14 +18,11 @@ pub mod wallet;
 use super::errors::ApiError;
 use super::message::{Request, Response};
 use crate::node::answers::{self, Stream};
-use crate::wire::{self, WireError};
+use crate::wire::{self, WireError, shown};
 use serde::Serialize;
 
 /// What a handler comes to.
 pub type Answer = Result<Response, ApiError>;
-
-/// Characters of a parameter that a message repeats at most.
-const SHOWN_MAX: usize = 80;
 
 /// The answer that is sent for what a handler came to.
 #[must_use]
@@ -76,9 +73,4 @@ fn number(request: &Request, name: &'static str) -> Result<Option<u32>, ApiError
     let wrong =
         || WireError::Number { field: name, min: 0, max: u32::MAX.into(), got: shown(text) };
     number.map(Some).ok_or_else(|| wrong().into())
-}
-
-/// The start of a client's text, without characters that could forge a line of a log.
-fn shown(text: &str) -> String {
-    text.escape_debug().take(SHOWN_MAX).collect()
 }

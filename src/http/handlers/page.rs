@@ -5,6 +5,7 @@ use crate::http::api::Api;
 use crate::http::errors::ApiError;
 use crate::http::message::{Request, Response};
 use crate::primitives::hash::sha256;
+use crate::wire::shown;
 use std::sync::LazyLock;
 
 macro_rules! files {
@@ -68,7 +69,7 @@ pub fn part(_: &Api, request: &Request) -> Answer {
 }
 
 fn file(request: &Request, name: &str) -> Answer {
-    let missing = || ApiError::NoFile(super::shown(name));
+    let missing = || ApiError::NoFile(shown(name));
     let place = FILES.iter().position(|(known, _)| *known == name).ok_or_else(missing)?;
     let (tag, kind) = (&TAGS[place], content_type(name).ok_or_else(missing)?);
     let is_fresh = request.headers.get("if-none-match").is_some_and(|held| holds(held, tag));

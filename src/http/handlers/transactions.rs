@@ -1,6 +1,6 @@
 //! Transfers: pay, take from others, list, look up.
 
-use super::{Answer, answered, body, json, json_stream, json_text, shown};
+use super::{Answer, answered, body, json, json_stream, json_text};
 use crate::chain::pool::PoolError;
 use crate::http::api::Api;
 use crate::http::errors::ApiError;
@@ -10,7 +10,7 @@ use crate::node::{NodeError, Origin, TransferOutcome, View, answers};
 use crate::primitives::{Amount, Block, Coinbase, Height, Transfer, Txid};
 use crate::wire::{
     Embedded, Question, SendRequest, Sent, TransactionInfo, TransactionStatus, TransferTaken,
-    WireError, buckets_from_query, transfer_from_json,
+    WireError, buckets_from_query, shown, transfer_from_json,
 };
 
 /// The newest blocks that are searched for a transaction: there is no index of all of them.

@@ -84,6 +84,8 @@ fn a_block_comes_in_compact_form_and_its_transfers_by_their_places() {
     }
     node.fails((400, "bad-block-name"), "GET /block/1/compact", "");
     node.fails((400, "bad-block-name"), "GET /block/x/compact", "");
+    let told = node.call("GET /block/1/compact", "").json()["message"].clone();
+    assert_eq!(told, "expected a block hash of 64 lower-case hex digits, got 1");
 }
 
 #[test]

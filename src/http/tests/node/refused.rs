@@ -73,6 +73,31 @@ fn bodies_of_another_shape_are_400_on_every_route() {
 }
 
 #[test]
+fn what_a_client_sent_stands_in_messages_as_it_is_but_for_what_could_forge_a_log() {
+    let node = Node::new();
+    let got = |line: &str, body: &str| {
+        let message = node.call(line, body).json()["message"].as_str().unwrap().to_owned();
+        message.rsplit_once("got ").unwrap_or_else(|| panic!("{message}")).1.to_owned()
+    };
+    // As sent, in JSON, and as shown.
+    for (sent, shown) in [
+        (r#"a\"b"#, r#"a"b"#),
+        (r"it's \\", r"it's \"),
+        (r"a\nb", r"a\nb"),
+        (r"a\u001bb", r"a\u{1b}b"),
+        (r"a\u202eb", r"a\u{202e}b"),
+        ("\u{e9}", "\u{e9}"),
+    ] {
+        let body = format!(r#"{{"ids":["{sent}"]}}"#);
+        assert_eq!(got("POST /fetch-transactions", &body), shown);
+    }
+    assert_eq!(got("GET /block/a%22b", ""), r#"a"b"#);
+    assert_eq!(got("GET /chain?from=a%22b", ""), r#"a"b"#);
+    let long = format!(r#"{{"ids":["{}"]}}"#, r"\n".repeat(100));
+    assert_eq!(got("POST /fetch-transactions", &long).len(), 83);
+}
+
+#[test]
 fn bodies_of_another_type_or_size_are_refused_unread() {
     let node = Node::new();
     for (pattern, body_max) in with_body() {
