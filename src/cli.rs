@@ -8,7 +8,8 @@ use crate::config::values::{
 };
 use crate::config::{Flags, Network};
 use crate::primitives::PeerAddress;
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -18,9 +19,11 @@ use std::path::PathBuf;
 /// told otherwise. Stop it with Ctrl-C. A second node on the same machine takes another port:
 /// `farthing -p 5001`.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "farthing", version, args_conflicts_with_subcommands = true)]
+#[command(name = "farthing", version)]
 #[command(after_help = "Everything here can also be set in config.toml; flags win over the file.")]
 pub struct Cli {
+    #[command(flatten)]
+    common: CommonArgs,
     #[command(flatten)]
     run: RunArgs,
     #[command(subcommand)]
@@ -54,14 +57,12 @@ enum Command {
     ///
     /// Prints the rules as a `[chain]` table, with every key. Whoever copies it into a configuration
     /// file and sets network = \"custom\" joins the same chain; equal ids are equal rules.
-    Chain(CommonArgs),
+    Chain,
 }
 
-#[derive(Clone, Debug, Args)]
+/// What only a running node needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 struct RunArgs {
-    #[command(flatten)]
-    common: CommonArgs,
-
     /// Address to listen on: 127.0.0.1 for this machine alone, 0.0.0.0 for all [default: 127.0.0.1]
     #[arg(long, value_name = "ADDR", display_order = 5, value_parser = parse_bind)]
     bind: Option<IpAddr>,
@@ -88,54 +89,59 @@ struct RunArgs {
 struct VerifyArgs {
     /// The chain file [default: blockchain-PORT.txt in the data directory]
     file: Option<PathBuf>,
-
-    #[command(flatten)]
-    common: CommonArgs,
 }
 
-/// What names the node's files and chain.
+/// What names the node's files and chain, before a subcommand or after it.
 #[derive(Clone, Debug, Args)]
 struct CommonArgs {
     /// Port the node listens on, which also names its files; 0 takes a free one [default: 5000]
-    #[arg(short, long, display_order = 1)]
+    #[arg(short, long, global = true, display_order = 1)]
     port: Option<u16>,
 
     /// Directory of the node's files [default: the current directory]
-    #[arg(long, value_name = "DIR", display_order = 7, value_parser = parse_dir)]
+    #[arg(long, global = true, value_name = "DIR", display_order = 7, value_parser = parse_dir)]
     data_dir: Option<PathBuf>,
 
     /// Configuration file [default: config.toml in the current directory, if there is one]
-    #[arg(long, value_name = "FILE", display_order = 8)]
+    #[arg(long, global = true, value_name = "FILE", display_order = 8)]
     config: Option<PathBuf>,
 
     /// Chain: main, dev for trying things out with worthless coins, or custom for one of your own,
     /// whose rules stand in the configuration file [default: main]
-    #[arg(long, value_name = "NAME", display_order = 6, value_parser = parse_network)]
+    #[arg(long, global = true, value_name = "NAME", display_order = 6, value_parser = parse_network)]
     network: Option<Network>,
 
     /// What to log: error, warn, info, debug, trace, off, or a list such as
     /// info,farthing::net=debug [default: info]
-    #[arg(long, value_name = "LEVEL", display_order = 9, value_parser = parse_log)]
+    #[arg(long, global = true, value_name = "LEVEL", display_order = 9, value_parser = parse_log)]
     log: Option<String>,
 }
 
 impl Cli {
     /// What the command line asks for.
-    pub fn into_request(self) -> Request {
-        match self.command {
-            None => Request::Run(self.run.into_flags()),
-            Some(Command::Chain(common)) => Request::Chain(common.into_flags()),
-            Some(Command::Verify(VerifyArgs { file, common })) => {
-                Request::Verify { flags: common.into_flags(), file }
-            }
+    ///
+    /// # Errors
+    /// Flags of a running node beside a subcommand, which runs none.
+    pub fn into_request(self) -> Result<Request, clap::Error> {
+        let Self { common, run, command } = self;
+        let flags = common.into_flags();
+        let Some(command) = command else { return Ok(Request::Run(run.into_flags(flags))) };
+        if run != RunArgs::default() {
+            let message = "verify and chain run no node: expected none of --bind, --peer, --seed, \
+                           --mine and --threads";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
         }
+        Ok(match command {
+            Command::Chain => Request::Chain(flags),
+            Command::Verify(VerifyArgs { file }) => Request::Verify { flags, file },
+        })
     }
 }
 
 impl RunArgs {
-    fn into_flags(self) -> Flags {
-        let Self { common, bind, peer, seed, mine, threads } = self;
-        Flags { bind, peers: peer, seeds: seed, mine, threads, ..common.into_flags() }
+    fn into_flags(self, common: Flags) -> Flags {
+        let Self { bind, peer, seed, mine, threads } = self;
+        Flags { bind, peers: peer, seeds: seed, mine, threads, ..common }
     }
 }
 
@@ -149,11 +155,10 @@ impl CommonArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     fn parse(line: &str) -> Result<Request, clap::Error> {
         let words = std::iter::once("farthing").chain(line.split_whitespace());
-        Cli::try_parse_from(words).map(Cli::into_request)
+        Cli::try_parse_from(words).and_then(Cli::into_request)
     }
 
     fn run(change: impl FnOnce(&mut Flags)) -> Request {
@@ -211,7 +216,27 @@ mod tests {
     #[test]
     fn the_chain_is_shown_from_any_configuration() {
         let flags = Flags { config: Some("c.toml".into()), ..Flags::default() };
-        assert_eq!(parse("chain --config c.toml").unwrap(), Request::Chain(flags));
+        for line in ["chain --config c.toml", "--config c.toml chain"] {
+            assert_eq!(parse(line).unwrap(), Request::Chain(flags.clone()), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_names_files_and_chain_may_stand_before_a_subcommand_and_after_it() {
+        let words = ["-p 5001", "--network dev", "--data-dir d", "--log off"];
+        for cut in 0..=words.len() {
+            let (before, after) = words.split_at(cut);
+            let line = format!("{} verify c.txt {}", before.join(" "), after.join(" "));
+            let flags = Flags {
+                port: Some(5001),
+                network: Some(Network::Dev),
+                data_dir: Some("d".into()),
+                log: Some("off".into()),
+                ..Flags::default()
+            };
+            let file = Some("c.txt".into());
+            assert_eq!(parse(&line).unwrap(), Request::Verify { flags, file }, "{line}");
+        }
     }
 
     #[test]
@@ -231,6 +256,8 @@ mod tests {
             ("mine", "mine"),
             ("chain --mine", "--mine"),
             ("--mine verify", "verify"),
+            ("--peer a:1 chain", "--peer"),
+            ("-p 5001 chain -p five", "five"),
             ("verify --mine", "--mine"),
             ("verify a b", "b"),
         ];

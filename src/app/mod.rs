@@ -52,7 +52,7 @@ fn told(error: &anyhow::Error) -> String {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let done = match Cli::parse().into_request() {
+    let done = match Cli::parse().into_request().unwrap_or_else(|error| error.exit()) {
         Request::Run(flags) => load(flags).and_then(run::run),
         Request::Chain(flags) => load(flags).map(|settings| say::chain(&settings.chain)),
         Request::Verify { flags, file } => load(flags).and_then(|settings| {
