@@ -1,7 +1,7 @@
 //! Reads the bodies of answers, as far as there is room for them.
 //!
 //! Owns the bound of what all answers under way hold together. Never knows what they are. Invariants:
-//! beyond [`SHORT`] bytes each, all bodies that are being read hold at most [`LONG_MAX`].
+//! beyond [`OWN_BYTES`] bytes each, all bodies that are being read hold at most [`LONG_MAX`].
 
 use super::client::CallError;
 use crate::primitives::room::{cut_room, make_room};
@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes of a body that are read whatever the others hold.
-const SHORT: usize = 64 << 10;
+const OWN_BYTES: usize = 64 << 10;
 
 /// Bytes of all bodies under way beyond that: a few batches of blocks, or one answer of the longest.
 /// Whoever needs more is put off.
@@ -18,7 +18,7 @@ pub const LONG_MAX: usize = 6 << 20;
 /// Bytes read at once.
 const PIECE: usize = 16 << 10;
 
-/// What all bodies under way hold beyond [`SHORT`].
+/// What all bodies under way hold beyond [`OWN_BYTES`].
 #[derive(Debug, Default)]
 pub struct Reading(AtomicUsize);
 
@@ -47,8 +47,8 @@ impl Reading {
             if length > max {
                 return Err(CallError::TooLong(max));
             }
-            if length > SHORT {
-                share.grow_to(length - SHORT)?;
+            if length > OWN_BYTES {
+                share.grow_to(length - OWN_BYTES)?;
             }
             make_room(&mut body, length);
             body.extend_from_slice(&piece[..count]);
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_body_is_read_whole_up_to_its_bound() {
         let reading = Reading::default();
-        for bytes in [0, 1, SHORT, SHORT + 1, LONG_MAX] {
+        for bytes in [0, 1, OWN_BYTES, OWN_BYTES + 1, LONG_MAX] {
             assert_eq!(reading.read(long(bytes), bytes).map(|body| body.len()), Ok(bytes));
             assert_eq!(reading.read(long(bytes + 1), bytes), Err(CallError::TooLong(bytes)));
         }
@@ -105,18 +105,23 @@ mod tests {
                 }
                 self.2 = self.2.saturating_sub(buffer.len());
                 if self.2 == 0 {
-                    self.1 = Some(self.0.read(long(3 * SHORT), usize::MAX));
+                    self.1 = Some(self.0.read(long(3 * OWN_BYTES), usize::MAX));
                 }
                 Ok(buffer.len())
             }
         }
         let reading = Reading::default();
-        for (bytes, other) in [(LONG_MAX / 2, Ok(3 * SHORT)), (LONG_MAX, Err(CallError::Crowded))] {
+        for (bytes, other) in
+            [(LONG_MAX / 2, Ok(3 * OWN_BYTES)), (LONG_MAX, Err(CallError::Crowded))]
+        {
             let mut nested = Nested(&reading, None, bytes);
             assert_eq!(reading.read(&mut nested, usize::MAX).map(|body| body.len()), Ok(bytes));
             assert_eq!(nested.1.unwrap().map(|body| body.len()), other);
         }
-        assert_eq!(reading.read(long(SHORT + LONG_MAX + 1), usize::MAX), Err(CallError::Crowded));
+        assert_eq!(
+            reading.read(long(OWN_BYTES + LONG_MAX + 1), usize::MAX),
+            Err(CallError::Crowded)
+        );
         assert_eq!(reading.0.into_inner(), 0, "all is given back");
     }
 }
