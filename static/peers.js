@@ -3,6 +3,8 @@
 // Owns: how the two lists of `GET /nodes` (the nodes that were added, the peers with their state)
 // become one. Pure.
 
+import { countText, plural } from './format.js';
+
 /** Rows shown at most; a node has far fewer peers. */
 export const ROWS_MAX = 200;
 
@@ -38,7 +40,7 @@ const lastSeenOf = (peer) => (Number.isFinite(peer.last_seen) && peer.last_seen 
 export function guestRows(answer) {
   const guests = Array.isArray(answer.guests) ? answer.guests : [];
   return guests.slice(0, ROWS_MAX).map((guest) => ({
-    node: null, added: false, words: 'Connected', tone: 'good', way: 'Live, opened there',
+    node: null, added: false, words: 'Guest', tone: 'good', way: 'Live, opened there',
     height: heightOf(guest), lastSeen: lastSeenOf(guest), reason: '',
   }));
 }
@@ -62,6 +64,17 @@ export function peerRows(answer) {
       reason: typeof peer.message === 'string' ? peer.message : '',
     };
   });
+}
+
+/** What the rows count: "1 of 2 peers connected, 1 guest"; '' for none. */
+export function rowsText(rows) {
+  const peers = rows.filter((row) => row.node !== null);
+  const connected = peers.filter((row) => row.tone === 'good').length;
+  const guests = rows.length - peers.length;
+  const parts = [];
+  if (peers.length > 0) parts.push(`${countText(connected)} of ${plural(peers.length, 'peer')} connected`);
+  if (guests > 0) parts.push(plural(guests, 'guest'));
+  return parts.join(', ');
 }
 
 /** A node as the last segment of a path: `host:port` raw, anything unexpected escaped. */

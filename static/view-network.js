@@ -4,7 +4,7 @@ import { api } from './api.js';
 import { byId, el, onClick, perform, setText, timeElement, toast } from './dom.js';
 import { countText } from './format.js';
 import { nodeError } from './forms.js';
-import { guestRows, peerRows } from './peers.js';
+import { guestRows, peerRows, rowsText } from './peers.js';
 import { store } from './store.js';
 import { loadNodes } from './sync.js';
 
@@ -49,6 +49,7 @@ function drawNodes() {
   const focused = document.activeElement?.closest('.node')?.dataset.node;
   byId('nodes').replaceChildren(...rows.map(nodeRow));
   if (focused) [...byId('nodes').children].find((one) => one.dataset.node === focused)?.querySelector('button')?.focus();
+  setText(byId('nodes-count'), rowsText(rows));
   byId('nodes-empty').hidden = rows.length > 0;
 }
 

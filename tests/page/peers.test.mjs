@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { guestRows, peerRows, ROWS_MAX } from '../../static/peers.js';
+import { guestRows, peerRows, rowsText, ROWS_MAX } from '../../static/peers.js';
 
 const peer = (facts) => ({ all_nodes: ['a:1'], peers: [{ node: 'a:1', state: 'connected', ...facts }] });
 
@@ -31,4 +31,18 @@ test('nodes without an address have rows of their own, of which nothing can be r
   ]);
   assert.deepEqual(guestRows({}), []);
   assert.equal(guestRows({ guests: Array(ROWS_MAX + 9).fill({}) }).length, ROWS_MAX);
+});
+
+test('the line above the list says what is counted', () => {
+  const rows = (states, guests) => [
+    ...peerRows({ peers: states.map((state, at) => ({ node: `a:${at + 1}`, state })) }),
+    ...guestRows({ guests: Array(guests).fill({}) }),
+  ];
+  const cases = [
+    [[], 0, ''],
+    [['connected'], 0, '1 of 1 peer connected'],
+    [['connected', 'unreachable', 'new'], 1, '1 of 3 peers connected, 1 guest'],
+    [[], 2, '2 guests'],
+  ];
+  for (const [states, guests, text] of cases) assert.equal(rowsText(rows(states, guests)), text);
 });
