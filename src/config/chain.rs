@@ -316,6 +316,8 @@ mod tests {
             ("[chain]\nname = \"dev\"".into(), "line 2: name in [chain]: expected a name other than main and dev, got \"dev\"".into()),
             ("[chain]\nname = \"\"".into(), "line 2: name in [chain]: expected a name other than main and dev, got \"\"".into()),
             ("[chain]\nname = \"a\\nb\"".into(), "line 2: name in [chain]: expected text without control characters, got U+000A".into()),
+            ("[chain]\nname = \"a\\u202Eb\"".into(), "line 2: name in [chain]: expected a name without marks that cannot be seen or that turn the text around, got U+202E".into()),
+            ("[chain]\nname = \"\u{2066}a\"".into(), "line 2: name in [chain]: expected a name without marks that cannot be seen or that turn the text around, got U+2066".into()),
             (named("largest_block = 1_000_001"), "line 3: largest_block in [chain]: expected a whole number from 1000 to 1000000, got 1000001".into()),
             (named("largest_block = 1_000"), format!("line 3: [chain] {chain} expected room for 1000 bytes in the first block, got 166")),
             (named("easiest_bits = 223"), "line 3: easiest_bits in [chain]: expected a whole number from 224 to 252, got 223".into()),

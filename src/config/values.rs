@@ -161,7 +161,26 @@ pub(super) fn chain_name(value: &DeValue<'_>) -> Result<ShortText<32>, ValueErro
     if is_taken {
         return Err(ValueError::expected("a name other than main and dev", value));
     }
-    Ok(name)
+    match name.as_str().chars().find(|c| is_unseen(*c)) {
+        Some(unseen) => Err(ValueError::new(
+            "a name without marks that cannot be seen or that turn the text around",
+            format_args!("U+{:04X}", u32::from(unseen)),
+        )),
+        None => Ok(name),
+    }
+}
+
+/// Whether a character has no look of its own and changes that of others: joiners, marks of direction,
+/// separators of lines, tags (Unicode, "Default_Ignorable_Code_Point" and "Bidi_Control").
+const fn is_unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 /// An account of a custom chain.
