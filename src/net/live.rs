@@ -208,6 +208,7 @@ impl Network {
             Way::In(ip) => {
                 log::debug!("link {} of {ip} is open", id.0);
                 table.link_in(id, theirs, times);
+                table.link_from(id, *ip);
                 // Does it know? What it says decides who is told on which way.
                 table.ask_instance_soon(theirs.instance, times.monotonic);
             }

@@ -4,6 +4,7 @@ use crate::node::ports::{PeerInfo, PeerState};
 use crate::primitives::{BlockHash, Height, PeerAddress, PeerId, Txid, UnixTime, Work};
 use crate::wire::{ANNOUNCED_BLOCKS_MAX, ANNOUNCED_IDS_MAX, AnnouncedBlock};
 use std::collections::{BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -191,6 +192,8 @@ pub struct Peer {
     pub id: PeerId,
     /// Tells it from one of the same address that was removed meanwhile.
     pub serial: u64,
+    /// Where its live connection comes from, if it has no other address.
+    pub from: Option<IpAddr>,
     /// Whether a person added it.
     pub manual: bool,
     /// How it stands.
@@ -265,6 +268,7 @@ impl Peer {
         Self {
             id,
             serial,
+            from: None,
             manual,
             state: PeerState::New,
             reason: String::new(),
@@ -298,6 +302,14 @@ impl Peer {
             link_failures: 0,
             link_flaps: 0,
             link_not_before: Duration::ZERO,
+        }
+    }
+
+    /// What people may know it by.
+    pub fn shown(&self) -> String {
+        match self.from {
+            Some(from) => format!("the guest from {from} ({})", self.id),
+            None => self.id.to_string(),
         }
     }
 

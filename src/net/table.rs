@@ -158,6 +158,11 @@ impl Table {
         self.peers().find(|peer| peer.is_at(address))
     }
 
+    /// What people may know a peer by.
+    pub fn shown(&self, id: &PeerId) -> String {
+        self.find(id).map_or_else(|| id.to_string(), Peer::shown)
+    }
+
     fn find_mut(&mut self, id: &PeerId) -> Option<&mut Peer> {
         let id = self.find(id)?.id.clone();
         self.peers.get_mut(&id)

@@ -84,7 +84,7 @@ impl<'a> Scene<'a> {
 
     /// A peer does not answer; it is tried again later.
     fn let_down(&mut self, peer: &PeerId, reason: String) {
-        log::info!("{peer} is passed over for now: {reason}");
+        log::info!("{} is not asked for a while: {reason}", self.table.shown(peer));
         self.table.fail(peer, reason, self.now);
     }
 }

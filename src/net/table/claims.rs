@@ -118,7 +118,8 @@ impl Table {
 
     /// A peer has lied: it is left alone for a while.
     pub fn accuse(&mut self, id: &PeerId, error: &dyn Display, now: Duration) {
-        log::warn!("{id} sent what no honest node sends, and is refused for a while: {error}");
+        let shown = self.shown(id);
+        log::warn!("{shown} sent what no honest node sends, and is refused for a while: {error}");
         self.refuse(id, format!("it sent what no honest node sends: {error}"), now);
     }
 

@@ -8,6 +8,7 @@ use crate::node::ports::GuestInfo;
 use crate::primitives::{BlockHash, Height, LinkId, PeerAddress, PeerId};
 use crate::wire::Handshake;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 impl Table {
@@ -17,6 +18,13 @@ impl Table {
         meet(&mut peer, theirs, times);
         peer.due = times.monotonic + self.spread(self.exchange_every);
         self.insert(peer);
+    }
+
+    /// Where a live connection of another comes from, for people to know it by.
+    pub fn link_from(&mut self, id: LinkId, from: IpAddr) {
+        if let Some(peer) = self.peers.get_mut(&PeerId::Link(id)) {
+            peer.from = Some(from);
+        }
     }
 
     /// Its live connection is closed. What was under way on it may be lost: whoever else it is looks for it.
