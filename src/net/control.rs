@@ -65,10 +65,11 @@ impl PeerControl for Network {
         drop(node);
         let met = self.met(&id, self.client.call(&address, &question, Pace::Quick));
         let Some(node) = self.node() else { return Ok(None) };
-        let theirs = match met {
+        let (theirs, silence) = match met {
             Err(Met::Refused(error)) => return Err(error),
-            Ok(theirs) => Some(theirs),
-            Err(Met::Busy | Met::Failed(_)) => None,
+            Ok(theirs) => (Some(theirs), String::new()),
+            Err(Met::Busy) => (None, "it is busy".to_owned()),
+            Err(Met::Failed(reason)) => (None, reason),
         };
         let twin =
             theirs.as_ref().and_then(|theirs| self.spelled_otherwise(&address, theirs.instance));
@@ -83,6 +84,8 @@ impl PeerControl for Network {
         if let Some(theirs) = &theirs {
             table.introduce(&id, theirs, times(&node));
             self.book().answered(&address, times(&node));
+        } else {
+            table.added_in_vain(&id, &silence, node.now().monotonic);
         }
         if let Some(twin) = twin {
             table.merge(&address, &twin);
@@ -99,12 +102,19 @@ impl PeerControl for Network {
         Ok(warning)
     }
 
-    fn remove(&self, address: &PeerAddress) {
-        let gone = self.table().remove(address);
+    fn remove(&self, address: &PeerAddress) -> Option<PeerAddress> {
+        let mut table = self.table();
+        let listed_as = table.listed_as(address);
+        if listed_as.is_some() {
+            return listed_as;
+        }
+        let gone = table.remove(address);
+        drop(table);
         if let Some(gone) = gone {
             self.part_with(&gone);
         }
         self.save();
+        None
     }
 
     fn greet(&self, theirs: &Handshake, client: IpAddr) -> Result<Handshake, PeerError> {

@@ -175,7 +175,7 @@ const GENESIS: &str = " (genesis ";
 
 impl fmt::Display for ChainName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"{GENESIS}{})", self.name, self.id)
+        write!(f, "{:?}{GENESIS}{})", self.name, self.id)
     }
 }
 
@@ -338,7 +338,9 @@ pub trait PeerControl: Send + Sync {
     /// Removes a peer, also one that is unknown, and closes the live connections with it. It does not come
     /// back until it is added again here, whatever it says: not at any spelling of its address, nor, as
     /// long as it runs, elsewhere. It may open a live connection like anyone, and is a guest then.
-    fn remove(&self, node: &PeerAddress);
+    /// If the list has the same place under another spelling only, nothing is done, and that is
+    /// returned.
+    fn remove(&self, node: &PeerAddress) -> Option<PeerAddress>;
 
     /// Answers a handshake from `client`, and takes the peer in if it can be reached where it
     /// says, if it was not removed here, and if there is room.
@@ -403,6 +405,9 @@ mod tests {
         for words in [&message, &message.escape_debug().to_string()] {
             assert_eq!(ChainName::all_in(words), [theirs.clone(), ours.clone()], "{words}");
         }
+        let turned = chain("a\u{202e}b", 3).to_string();
+        assert!(turned.starts_with(r#""a\u{202e}b" (genesis 03"#), "{turned}");
+        assert_eq!(ChainName::all_in(&turned).remove(0).id, chain("", 3).id);
         for words in ["", " (genesis ", "x (genesis 00)", &message[..90]] {
             assert_eq!(ChainName::all_in(words), [], "{words}");
         }

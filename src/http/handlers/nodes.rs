@@ -21,14 +21,20 @@ pub fn add(api: &Api, request: &Request) -> Answer {
     Ok(json(201, &changed(api, message)))
 }
 
-/// `DELETE /node/<host:port>`: removes a peer; removing one that is unknown is harmless.
+/// `DELETE /node/<host:port>`: removes a peer; removing one that is unknown is harmless. Of one that is
+/// listed under another spelling the message tells that.
 ///
 /// # Errors
 /// Not `host:port`.
 pub fn remove(api: &Api, request: &Request) -> Answer {
     let node = request.param("node").parse().map_err(ApiError::BadNode)?;
-    api.peers.remove(&node);
-    Ok(json(200, &changed(api, "Node removed.".to_owned())))
+    let message = match api.peers.remove(&node) {
+        None => "Node removed.".to_owned(),
+        Some(listed) => format!(
+            "Nothing was removed: {node} is listed as {listed}, which is the name to remove it by."
+        ),
+    };
+    Ok(json(200, &changed(api, message)))
 }
 
 fn changed(api: &Api, message: String) -> NodesChanged {

@@ -32,6 +32,24 @@ impl Table {
         }
     }
 
+    /// A peer that a person has just added did not answer; whoever was a peer before is judged by its
+    /// exchanges alone.
+    pub fn added_in_vain(&mut self, id: &PeerId, reason: &str, now: Duration) {
+        if let Some(peer) = self.find_mut(id).filter(|peer| peer.state == PeerState::New) {
+            peer.tried = Some(now);
+            self.fail(id, format!("it has not answered yet: {reason}"), now);
+        }
+    }
+
+    /// The address under which the list has the place of another that it does not have.
+    pub fn listed_as(&self, address: &PeerAddress) -> Option<PeerAddress> {
+        if self.find_at(address).is_some() {
+            return None;
+        }
+        let mut listed = self.peers().filter_map(|peer| peer.id.address());
+        listed.find(|listed| is_spelling_of(listed, address)).cloned()
+    }
+
     pub(super) fn insert(&mut self, mut peer: Peer) {
         self.serials += 1;
         peer.serial = self.serials;

@@ -149,6 +149,35 @@ fn a_removed_peer_stays_removed_whatever_it_says_and_over_a_restart() {
 }
 
 #[test]
+fn who_is_added_and_does_not_answer_is_shown_at_once() {
+    let world = World::new();
+    let one = TestNode::start(&world, 1);
+    let silent: PeerAddress = address(2).parse().unwrap();
+    assert_eq!(one.network.add(silent.clone()), Ok(None));
+    let listed = one.network.list().remove(0);
+    assert_eq!((listed.node, listed.state, listed.failures), (silent, PeerState::Unreachable, 1));
+    assert!(listed.reason.starts_with("it has not answered yet: "), "{}", listed.reason);
+    let other = TestNode::start(&world, 2);
+    wait_long(&world, "it answers", || one.is_connected_to(&other));
+}
+
+#[test]
+fn who_is_to_be_removed_under_another_spelling_is_named_as_it_is_listed() {
+    let world = World::new();
+    let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    one.join(&other);
+    let port = other.at().port();
+    for spelling in [format!("localhost:{port}"), format!("[::1]:{port}")] {
+        assert_eq!(one.network.remove(&spelling.parse().unwrap()), Some(other.at()));
+        assert_eq!(one.peers(), [address(2)]);
+    }
+    assert_eq!(one.network.remove(&"127.0.0.1:9".parse().unwrap()), None);
+    assert_eq!(one.network.remove(&other.at()), None);
+    assert_eq!(one.peers(), [""; 0]);
+    assert_eq!(one.network.remove(&other.at()), None, "it is gone");
+}
+
+#[test]
 fn nobody_gets_others_into_our_list() {
     let world = World::new();
     let (one, victim) = (TestNode::start(&world, 1), TestNode::start(&world, 2));

@@ -64,6 +64,9 @@ fn what_a_guest_says_of_its_height_is_shown_once_it_has_shown_that() {
     let mut table = Table::new(1, EVERY);
     let said = Handshake { height: Height(999), ..handshake(1) };
     table.link_in(LinkId(1), &said, times(seconds(0)));
+    table.link_from(LinkId(1), [203, 0, 113, 5].into());
+    assert_eq!(table.shown(&PeerId::Link(LinkId(1))), "the guest from 203.0.113.5 (link 1)");
+    assert_eq!(table.shown(&id(9)), "127.0.0.1:9");
     assert_eq!(table.guests(|_| None)[0].height, None);
     assert_eq!(table.guests(|_| Some(Height(7)))[0].height, Some(Height(7)));
 }

@@ -197,6 +197,10 @@ fn nodes_are_added_listed_and_removed() {
         let removed = node.ok(200, &format!("DELETE {path}"), "");
         assert_eq!(removed["all_nodes"], serde_json::json!(["10.0.0.1:5000", "[::1]:6666"]));
     }
+    // Of another spelling of one that is listed, how that is.
+    let removed = node.ok(200, "DELETE /node/127.0.0.1:81", "");
+    let message = removed["message"].as_str().unwrap();
+    assert!(message.contains("127.0.0.1:81 is listed as localhost:81"), "{message}");
     node.ok(200, "DELETE /node/[::1]:6666", "");
     node.ok(200, "DELETE /node/10.0.0.1%3A5000", "");
     assert_eq!(node.get("/nodes")["all_nodes"], serde_json::json!([]));
