@@ -35,6 +35,7 @@ use crate::chain::headers::HeaderNode;
 use crate::consensus::check::CheckedBlock;
 use crate::primitives::{PeerId, UnixTime};
 use crate::wire::Question;
+use log::Level;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,9 +83,12 @@ impl<'a> Scene<'a> {
         claims.into_iter().map(|(peer, _)| peer).collect()
     }
 
-    /// A peer does not answer; it is tried again later.
+    /// A peer does not answer; it is tried again later. The log tells once of one that goes on like that.
     fn let_down(&mut self, peer: &PeerId, reason: String) {
-        log::info!("{} is not asked for a while: {reason}", self.table.shown(peer));
+        let is_new = self.table.find(peer).is_some_and(|peer| peer.unbacked <= 1);
+        let level = if is_new { Level::Info } else { Level::Debug };
+        let shown = self.table.shown(peer);
+        log::log!(level, "{shown} gives nothing of its chain: {reason}; it is asked again");
         self.table.fail(peer, reason, self.now);
     }
 }

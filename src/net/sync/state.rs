@@ -7,7 +7,8 @@
 //! 2. [`SyncState::Withheld`]: a peer that a person added says to have more, and neither shows nor gives
 //!    it, whether it answers otherwise or not. Its word counts until our chain has as much work, its
 //!    headers have shown less, it says less, or the person removes it.
-//! 3. [`SyncState::Asking`]: a peer was not asked yet.
+//! 3. [`SyncState::Asking`]: a peer that a person added, or one of those connected longest in the last
+//!    run, was not asked yet; or any, while nobody has said that it has no more.
 //! 4. [`SyncState::Unanswered`]: a person has named peers or seeds, and none of the peers that we call has
 //!    said lately that it has no more than we.
 //! 5. [`SyncState::Synced`] otherwise. So a node alone is synced: it is the first of its network, or those
@@ -41,11 +42,12 @@ impl Sync {
         if table.credible_claims(own).any(|peer| peer.manual) {
             return SyncState::Withheld;
         }
-        if table.has_unasked(now) {
+        let is_agreed = table.is_agreed_on(own, now);
+        if table.unasked(now).any(|peer| peer.manual || peer.anchor || !is_agreed) {
             return SyncState::Asking;
         }
         let is_company_expected = has_seeds || table.is_someone_named();
-        if is_company_expected && !table.is_agreed_on(own, now) {
+        if is_company_expected && !is_agreed {
             return SyncState::Unanswered;
         }
         SyncState::Synced

@@ -166,10 +166,11 @@ impl Table {
         })
     }
 
-    /// Whether a peer that we call is waited for that was not asked yet. One that waits for its next turn
-    /// since the last run is not.
-    pub fn has_unasked(&self, now: Duration) -> bool {
-        self.peers().any(|peer| peer.state == PeerState::New && (peer.busy || peer.due <= now))
+    /// The peers that were not asked yet and are next. One that waits for its turn since the last run is
+    /// not among them.
+    pub fn unasked(&self, now: Duration) -> impl Iterator<Item = &Peer> {
+        let is_next = move |peer: &&Peer| peer.busy || peer.due <= now;
+        self.peers().filter(|peer| peer.state == PeerState::New).filter(is_next)
     }
 
     /// Whether a person has named a node of our chain, as far as is known.

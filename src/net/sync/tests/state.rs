@@ -28,6 +28,11 @@ impl Bench {
         assert!(self.table.take_in(&at(port), &said, at_time(self.now)));
     }
 
+    /// A peer of the last run.
+    fn remember(&mut self, port: u16) {
+        self.table.restore(&PeerRecord::new(at(port)), at_time(self.now)).unwrap();
+    }
+
     /// A peer says once more that it has more.
     fn meet(&mut self, port: u16) {
         let said = said(&self.theirs, UnixTime(1_000));
@@ -132,11 +137,20 @@ fn nobody_who_answers_is_nobody_who_agrees() {
             },
             SyncState::Synced,
         ),
+        ("some of the last run were not asked yet", |b| b.remember(1), SyncState::Asking),
+        (
+            "one agrees, and some of the last run were not asked yet",
+            |b| {
+                b.agree(2);
+                b.remember(1);
+            },
+            SyncState::Synced,
+        ),
     ]);
 }
 
 #[test]
-fn what_a_peer_of_a_person_has_said_counts_until_it_is_disproved() {
+fn what_a_peer_of_a_person_has_said_counts_while_it_is_silent() {
     check(&[
         ("it says so", |b| b.join(1), SyncState::Behind),
         (
@@ -179,8 +193,14 @@ fn what_a_peer_of_a_person_has_said_counts_until_it_is_disproved() {
             },
             SyncState::Withheld,
         ),
+    ]);
+}
+
+#[test]
+fn what_a_peer_of_a_person_has_said_counts_until_it_is_taken_back() {
+    check(&[
         (
-            "and its headers show less, however often it says it",
+            "its headers show less, however often it says it",
             |b| {
                 b.agree(2);
                 b.join(1);
@@ -192,7 +212,7 @@ fn what_a_peer_of_a_person_has_said_counts_until_it_is_disproved() {
             SyncState::Synced,
         ),
         (
-            "and says less now",
+            "it says less now",
             |b| {
                 b.join(1);
                 b.fall_silent(1);
@@ -201,7 +221,7 @@ fn what_a_peer_of_a_person_has_said_counts_until_it_is_disproved() {
             SyncState::Synced,
         ),
         (
-            "and is removed",
+            "it is removed",
             |b| {
                 b.join(1);
                 b.fall_silent(1);
@@ -210,7 +230,7 @@ fn what_a_peer_of_a_person_has_said_counts_until_it_is_disproved() {
             SyncState::Synced,
         ),
         (
-            "and has lied",
+            "it has lied",
             |b| {
                 b.agree(2);
                 b.join(1);
