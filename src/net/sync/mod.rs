@@ -265,7 +265,8 @@ impl Sync {
             return;
         }
         if run.adopted >= TOLD_MIN {
-            let (height, seconds) = (scene.chain.height(), (scene.now - run.since).as_secs_f64());
+            let (height, seconds) =
+                (scene.chain.height(), scene.now.saturating_sub(run.since).as_secs_f64());
             log::info!("sync: {} blocks in {seconds:.1} s, now at height {height}", run.adopted);
         }
         if run.adopted > 0 {
