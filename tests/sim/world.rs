@@ -79,7 +79,8 @@ pub struct World {
     pub wires: Wires,
     pub tally: Tally,
     pub checks: Checks,
-    queue: BTreeMap<(u64, u64), What>,
+    /// What is to happen, boxed because the map moves its entries about.
+    queue: BTreeMap<(u64, u64), Box<What>>,
     order: u64,
     /// Whether people pay.
     pub is_paying: bool,
@@ -183,7 +184,7 @@ impl World {
     /// Lets something happen in so many microseconds.
     pub fn after(&mut self, micros: u64, what: What) {
         self.order += 1;
-        self.queue.insert((self.now() + micros, self.order), what);
+        self.queue.insert((self.now() + micros, self.order), Box::new(what));
     }
 
     pub fn note(&mut self, mark: u64, text: impl Fn() -> String) {
@@ -197,7 +198,7 @@ impl World {
         while let Some(next) = self.queue.first_entry().filter(|next| next.key().0 <= end) {
             let ((at, _), what) = next.remove_entry();
             self.time.set(at);
-            self.happen(what);
+            self.happen(*what);
         }
         self.time.set(end);
     }
@@ -256,7 +257,6 @@ impl World {
         }
         if let Some(run) = &mut node.run {
             run.inline.turn();
-            run.looked = None;
             self.settle(index);
             self.after(TICK, What::Tick(index, incarnation));
         }
