@@ -206,6 +206,9 @@ fn blocks_within(
 /// # Errors
 /// If it cannot be read.
 pub fn copy_body(reader: &dyn BlockReader, body: BodyRef, out: &mut Vec<u8>) -> io::Result<()> {
+    // Otherwise each thread that has ever answered keeps the room of the longest.
+    let length = usize::try_from(body.payload_len()).unwrap_or(usize::MAX);
+    make_room(out, out.len().saturating_add(length));
     reader.copy_to(body, out).map_err(|error| match error {
         CopyError::Store(error) => io::Error::other(error),
         CopyError::Out(error) => error,
@@ -300,4 +303,34 @@ fn array(elements: impl Iterator<Item = String>) -> String {
     text.push(b']');
     cut_room(&mut text);
     String::from_utf8(text).expect("only texts were put together")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// Blocks of any length.
+    struct Zeros;
+
+    impl BlockReader for Zeros {
+        fn read(&self, body: BodyRef) -> Result<String, StoreError> {
+            unreachable!("{body:?} is copied")
+        }
+
+        fn copy_to(&self, body: BodyRef, out: &mut dyn Write) -> Result<(), CopyError> {
+            let length = u64::from(body.payload_len());
+            io::copy(&mut io::repeat(b'0').take(length), out).map(drop).map_err(CopyError::Out)
+        }
+    }
+
+    #[test]
+    fn a_long_block_is_copied_into_memory_of_its_own() {
+        for (length, is_long) in [(1_000, false), (400_000, true)] {
+            let mut out = b"[".to_vec();
+            copy_body(&Zeros, BodyRef::new(0, length), &mut out).unwrap();
+            assert_eq!(out.len() as u64, 1 + u64::from(length));
+            assert_eq!(out.capacity() > 32 << 20, is_long, "{length}");
+        }
+    }
 }
