@@ -8,11 +8,12 @@ use crate::hostile::{VICTIM, compare, grows_little, world};
 use crate::is_long;
 use crate::mirror::{DEV, announcement};
 use crate::namespace;
+use crate::volume::{all_have, pay};
 use crate::world::World;
 use farthing::primitives::{Block, BlockHash, Height, Txid, Work};
 use farthing::testkit::{Random, TestChain};
 use farthing::wire::{
-    ANNOUNCED_BLOCKS_MAX, ANNOUNCED_IDS_MAX, AnnouncedBlock, Announcement, Frame,
+    ANNOUNCED_BLOCKS_MAX, ANNOUNCED_IDS_MAX, AnnouncedBlock, Announcement, Frame, Question,
 };
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -280,4 +281,48 @@ fn texts_without_an_end_on_live_connections() {
         return;
     }
     withstands("texts without an end", &besieged(), unfinished_texts);
+}
+
+/// Transfers of each payer in the block that is asked for: all together fill it.
+const PAID: u64 = 100;
+
+/// Asks for a block again and again, on several lines, and reads no answer.
+fn unread_answers(attacker: &Attacker, progress: &Progress, block: BlockHash) {
+    let question = Question::Blocks { hashes: vec![block] };
+    let ask = Frame::Ask { id: 1, question }.to_json(DEV);
+    thread::scope(|scope| {
+        for _ in 0..LINES_OF_ONE {
+            scope.spawn(|| {
+                while progress.goes_on(0, 0) {
+                    let Ok(line) = attacker.line() else {
+                        thread::yield_now();
+                        continue;
+                    };
+                    while progress.goes_on(0, 0) && line.send(&ask).is_ok() {
+                        progress.add(1);
+                    }
+                    line.end();
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn answers_that_are_not_read_on_live_connections() {
+    if !namespace::is_inside("attack::answers_that_are_not_read_on_live_connections") {
+        return;
+    }
+    let besieged = besieged();
+    let nodes = &besieged.0.nodes;
+    pay(&nodes[VICTIM..=VICTIM], PAID);
+    all_have(nodes, nodes[VICTIM].status()["mempool"]["count"].as_u64().expect("a number"));
+    let mined = nodes[VICTIM].mine();
+    let block: BlockHash = mined["hash"].as_str().expect("a hash").parse().expect("a hash");
+    wait_until("the block", || nodes.iter().all(|node| node.tip() == block.to_string()));
+    let size = nodes[VICTIM].get(&format!("/block/{block}")).text.len();
+    println!("a block of {size} bytes as JSON");
+    withstands("answers unread", &besieged, |attacker, progress| {
+        unread_answers(attacker, progress, block);
+    });
 }

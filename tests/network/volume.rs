@@ -12,7 +12,7 @@ use farthing::wire::block_from_json;
 const PAYERS: u32 = 10;
 
 /// Gives each node transfers in turn, so many of each payer, and returns the bytes of all.
-fn pay(nodes: &[Node], each: u64) -> u64 {
+pub fn pay(nodes: &[Node], each: u64) -> u64 {
     let id = TestChain::dev().chain.chain_id();
     let mut bytes = 0;
     for nonce in 0..each {
@@ -28,7 +28,7 @@ fn pay(nodes: &[Node], each: u64) -> u64 {
     bytes
 }
 
-fn all_have(nodes: &[Node], count: u64) {
+pub fn all_have(nodes: &[Node], count: u64) {
     for node in nodes {
         wait_until("all transfers", || node.status()["mempool"]["count"] == count);
     }
