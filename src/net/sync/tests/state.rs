@@ -128,6 +128,12 @@ fn nobody_who_answers_is_nobody_who_agrees() {
             },
             SyncState::Unanswered,
         ),
+    ]);
+}
+
+#[test]
+fn who_was_a_peer_once_is_waited_for_while_nobody_agrees() {
+    check(&[
         (
             "one of the last run waits for its turn",
             |b| {
