@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::chain::pool::WAITING_PER_SENDER_MAX;
-use crate::net::wanted::ANSWER_MAX;
-use crate::primitives::CompactBlock;
+use crate::net::lock;
+use crate::net::wanted::{ANSWER_MAX, PER_PEER_MAX, Word};
+use crate::primitives::hash::sha256;
+use crate::primitives::{CompactBlock, PeerId, Txid};
 use crate::wire::{AnnouncedBlock, Announcement, PoolSummary};
 
 fn pay(from: &TestNode, nonce: u64) -> crate::primitives::Txid {
@@ -160,4 +162,26 @@ fn what_a_reorganization_returns_is_passed_on_like_new() {
     wait("the heavier branch", || one.tip() == tip);
     assert!(has(&one, &id));
     wait("the transfer at the other", || has(&other, &id));
+}
+
+#[test]
+fn what_is_announced_in_a_peers_name_leaves_its_own_lines_all_they_may_say() {
+    let world = World::new();
+    let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    one.join(&other);
+    let ids = |from: usize, count: usize| -> Vec<_> {
+        let numbers = (from..from + count).map(|number| sha256(&[&number.to_le_bytes()]));
+        numbers.map(Txid::from_bytes).collect()
+    };
+    // More than is earned meanwhile, however long that takes; what comes after it is judged as before.
+    let (peer, now) = (PeerId::from(other.at()), one.node.now().monotonic);
+    for turn in 0..50 {
+        let from = Some(Reach::Port(other.at().port()));
+        let transactions = ids(turn * 1_000, 1_000);
+        one.network.announced(Announcement { from, transactions, blocks: Vec::new() }, LOCAL);
+    }
+    let mut wanted = lock(&one.network.wanted);
+    assert_eq!(wanted.announce((&peer, Word::Named), ids(90_000, 1), now), 1, "all is said");
+    assert_eq!(wanted.announce((&peer, Word::Own), ids(100_000, PER_PEER_MAX), now), 0);
+    assert_eq!(wanted.announce((&peer, Word::Own), ids(200_000, 1), now), 1);
 }
