@@ -325,9 +325,10 @@ impl World {
         }
     }
 
-    /// Who was at the other end of what a node calls `link 7`.
+    /// Who was at the other end of what a node calls `link 7`, or by that with more words before it.
     pub fn behind_link(&self, index: usize, name: &str) -> Option<usize> {
-        let id = LinkId(name.strip_prefix("link ")?.parse().ok()?);
+        let (_, number) = name.rsplit_once("link ")?;
+        let id = LinkId(number.trim_end_matches(')').parse().ok()?);
         let incarnation = self.nodes[index].incarnation;
         self.wires.names.get(&End { place: index, incarnation, id }).copied()
     }
