@@ -2,9 +2,11 @@
 //! has it is dropped once, and neither the tip nor anybody else suffers.
 
 use super::*;
-use crate::primitives::{Amount, CompactTarget, Expiry, Hash256, PeerId, Signature, Transfer};
+use crate::primitives::{
+    Amount, CompactBlock, CompactTarget, Expiry, Hash256, PeerId, Signature, Transfer,
+};
 use crate::testkit::{TestChain, seal};
-use crate::wire::{AnnouncedBlock, Announcement};
+use crate::wire::{AnnouncedBlock, Announcement, compact_to_json};
 
 /// What becomes of the peer.
 #[derive(Clone, Copy, Debug)]
@@ -319,4 +321,63 @@ fn a_good_header_with_a_bad_body_before_it_holds_up_no_honest_block() {
         assert!(took < crate::net::incoming::LATE, "{attackers} ahead: {took:?}");
         assert!(victim.is_connected_to(&peer));
     }
+}
+
+/// A peer whose blocks are only had by asking it for their compact forms: no sync finds anything there.
+/// It gives `block` for them once the gate is open, and `whole` when asked for whole ones.
+fn with_compact(
+    front: &Front,
+    (block, whole): (&Block, &str),
+    gate: &Arc<Mutex<()>>,
+) -> PeerAddress {
+    let port = front.next.replace(front.next.get() + 1);
+    let (behind, block, gate) = (front.behind.clone(), block.clone(), gate.clone());
+    let whole = format!("[{whole}]");
+    let lie: Lie = Arc::new(move |question| match question {
+        Question::Handshake(_) => {
+            let mut said = behind.network.handshake_to(&behind.node, None);
+            (said.instance, said.node) = (port.into(), Some(Reach::Port(BASE + port)));
+            Some(reply(200, said.to_json()))
+        }
+        Question::Compact { .. } => {
+            drop(gate.lock().unwrap());
+            let compact = CompactBlock::of(&block, 7);
+            Some(reply(200, compact_to_json(&compact, behind.node.prefix())))
+        }
+        Question::Announce(_) => Some(reply(200, "{}")),
+        Question::Blocks { .. } => Some(reply(200, whole.clone())),
+        Question::PoolSummary => None,
+        _ => Some(reply(200, "[]")),
+    });
+    let server = Server::Liar(front.behind.network.clone(), front.behind.node.clone(), lie);
+    front.world.serve(&address(port), server);
+    address(port).parse().unwrap()
+}
+
+#[test]
+fn after_a_wrong_body_those_are_asked_who_have_announced_the_block_as_well() {
+    let (world, peer, victim, test) = stage();
+    let front = Front::new(&world, &peer);
+    let good = test.sealed(test.draft(Vec::new()));
+    let mut bad = good.clone();
+    bad.coinbase.recipient = stranger();
+    let gate = Arc::<Mutex<()>>::default();
+    let bad = (&bad, block_text(&peer, &bad));
+    let liar = with_compact(&front, (bad.0, &bad.1), &gate);
+    let honest = with_compact(&front, (&good, ""), &gate);
+    let work = test.chain.tip().total_work + test.chain.params().retarget.easiest.work();
+    let (header, height) = (good.header, good.coinbase.height);
+    let shut = gate.lock().unwrap();
+    for address in [&liar, &honest] {
+        victim.network.add(address.clone()).unwrap();
+        wait("a peer", || standing(&victim, address).0 == PeerState::Connected);
+    }
+    for address in [&liar, &honest] {
+        let blocks = vec![AnnouncedBlock::Header { header, height, work }];
+        let news = Announcement { from: None, blocks, transactions: Vec::new() };
+        victim.network.hear(&PeerId::At(address.clone()), news);
+    }
+    drop(shut);
+    wait("the honest block", || victim.tip() == good.hash());
+    assert_eq!(standing(&victim, &liar).0, PeerState::Refused);
 }
