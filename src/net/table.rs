@@ -61,8 +61,11 @@ const CANDIDATES_OF_ONE_MAX: usize = 8;
 
 /// The longest pause while a peer is missed that has answered in this run: however long a line was
 /// broken, it is found soon after. Such calls take turns with all others that may not be answered.
-/// With one that comes and goes it grows to the time between two exchanges.
 const BACKOFF_MISSED_MAX: Duration = Duration::from_secs(4);
+
+/// The same with one that comes and goes: called less often for it, and still soon enough that a
+/// network that falls apart again and again is whole within 10 s each time.
+const BACKOFF_FLAPPING_MAX: Duration = Duration::from_secs(6);
 
 /// How long a learned peer is missed before it gives way to others.
 const MISSED_FOR: Duration = Duration::from_secs(600);
@@ -287,7 +290,7 @@ impl Table {
 
     /// A peer did not answer.
     pub fn fail(&mut self, id: &PeerId, reason: String, now: Duration) {
-        let (spread, usual) = (self.spread(Duration::from_secs(1)), self.exchange_every);
+        let spread = self.spread(Duration::from_secs(1));
         let Some(peer) = self.find_mut(id) else { return };
         if peer.state == PeerState::Refused && peer.due > now {
             return;
@@ -298,9 +301,11 @@ impl Table {
         peer.failing_since.get_or_insert(now);
         peer.outbox.drop_blocks();
         let missed = peer.answered > 0 && !peer.is_doubted();
-        // One that comes and goes is called no more often than one that stays.
-        let most_missed = BACKOFF_MISSED_MAX.max(backoff(peer.flaps).min(usual));
-        let most = if missed { most_missed } else { BACKOFF_MAX };
+        let most = match (missed, peer.flaps) {
+            (false, _) => BACKOFF_MAX,
+            (true, 0) => BACKOFF_MISSED_MAX,
+            (true, _) => BACKOFF_FLAPPING_MAX,
+        };
         let pause = backoff(peer.failures.saturating_add(peer.flaps)).min(most);
         peer.due = now + pause.mul_f64(spread.as_secs_f64());
     }

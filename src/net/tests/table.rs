@@ -141,12 +141,12 @@ fn pauses_double_up_to_ten_minutes_and_end_with_an_answer() {
     for hour in 0..5 {
         let now = now + seconds(3_600 * hour);
         (0..5).for_each(|_| table.fail(&id(1), "no".to_owned(), now));
-        assert!(table.peers().next().unwrap().due - now <= seconds(5));
+        assert!(table.peers().next().unwrap().due - now <= seconds(8));
     }
 }
 
 #[test]
-fn who_comes_and_goes_is_called_no_more_often_than_who_stays() {
+fn who_comes_and_goes_is_called_less_often_and_still_found_soon() {
     let mut table = connected(1..2);
     let peer = |table: &Table| {
         let peer = table.peers().next().unwrap();
@@ -167,7 +167,7 @@ fn who_comes_and_goes_is_called_no_more_often_than_who_stays() {
     let first = (pauses[0], link_pauses[0]);
     assert!(first.0 <= seconds(3) && first.1 <= seconds(2), "{first:?}");
     let last = (pauses[7], link_pauses[7]);
-    assert!(last.0 >= EVERY.mul_f64(0.8) && last.0 <= EVERY.mul_f64(1.2), "{pauses:?}");
+    assert!(last.0 >= seconds(6).mul_f64(0.8) && last.0 <= seconds(6).mul_f64(1.2), "{pauses:?}");
     assert_eq!(last.1, EVERY, "{link_pauses:?}");
     // It stays for a minute: all that is forgotten.
     table.introduce(&id(1), &handshake(1), times(now));
