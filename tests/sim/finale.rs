@@ -6,7 +6,7 @@ use crate::node::Node;
 use crate::rules::{params, time_at};
 use crate::world::{What, World};
 use farthing::consensus::check::CheckedTransfer;
-use farthing::primitives::{Height, Work};
+use farthing::primitives::{Height, Transfer, Work};
 use std::collections::BTreeSet;
 
 /// How long people and miners go on after the trouble.
@@ -81,9 +81,9 @@ impl World {
             let view = node.run.as_ref().expect("all nodes are up").handle.view();
             match news {
                 News::Transfer(transfer) => {
-                    let (id, transfer) = (transfer.id(), transfer.transfer());
-                    let is_mined = view.chain.account(&transfer.sender).nonce > transfer.nonce;
-                    let is_there = is_mined || view.chain.pool().get(&id).is_some();
+                    let id = transfer.id();
+                    let is_open = view.chain.pool().get(&id).is_some();
+                    let is_there = is_open || self.is_mined(node.index, transfer.transfer());
                     assert!(is_there, "transfer {id} did not reach node {} in time", node.index);
                 }
                 News::Block(work) => {
@@ -92,6 +92,15 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Whether a transfer has been mined on the branch of a node, or on another of equal work: no pool
+    /// there has it to give any more, and the next block decides whether it waits again.
+    fn is_mined(&self, index: usize, transfer: &Transfer) -> bool {
+        let views =
+            self.nodes.iter().map(|node| node.run.as_ref().expect("it is up").handle.view());
+        let mut equal = views.filter(|view| view.chain.tip().total_work == self.work_at(index));
+        equal.any(|view| view.chain.account(&transfer.sender).nonce > transfer.nonce)
     }
 
     pub fn height_at(&self, index: usize) -> Height {
