@@ -28,6 +28,10 @@ pub const ADDRESSES_MAX: usize = 4096;
 /// go with it. An address may open 16 at once, as nodes of one school do, and then 4 a second.
 pub const NODE_COST: u32 = 25;
 
+/// A body counts as a request more for each so many bytes: it is read, parsed and judged, which costs as
+/// much. The longest block counts no more than may be saved up.
+pub const BODY_OF_A_REQUEST: usize = 16 * 1024;
+
 /// The unit in which an answer's pace is measured: each piece of it must leave within [`Limits::piece_time`].
 pub const PIECE: usize = 64 * 1024;
 

@@ -18,7 +18,7 @@ use super::watch::{wait_for_answer, wait_for_begin};
 use crate::http::access::security_fields;
 use crate::http::message::{Cancelled, Method, Request};
 use crate::http::routes::{Lane, Match, Params, Spec, allow};
-use crate::http::settings::{HELD_MAX, NODE_COST};
+use crate::http::settings::{BODY_OF_A_REQUEST, HELD_MAX, NODE_COST};
 use socket2::SockRef;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -119,6 +119,8 @@ impl<'d> Connection<'d> {
                 }
             },
         };
+        let cost = u32::try_from(body.bytes.len() / BODY_OF_A_REQUEST).unwrap_or(u32::MAX);
+        self.charge_requests(head, cost);
         if !body.bytes.is_empty() && !is_json(head) {
             return self.refuse(&Refusal::ContentType, head, keep_alive, &cors);
         }

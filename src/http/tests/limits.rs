@@ -2,6 +2,7 @@
 
 use super::{Client, HttpServer, Limits, World};
 use crate::http::StartError;
+use crate::http::settings::BODY_OF_A_REQUEST;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
@@ -179,6 +180,23 @@ fn bytes_out_are_rated() {
     assert_eq!(client.answer().body.len(), 50_000);
     client.send(page);
     assert_eq!(client.answer().status, 429);
+}
+
+#[test]
+fn long_bodies_are_rated() {
+    let limits = Limits { requests_per_second: 1, requests_burst: 7, ..Limits::default() };
+    for (bytes, then) in [(BODY_OF_A_REQUEST - 1, 201), (6 * BODY_OF_A_REQUEST, 429)] {
+        let world = World::with(limits.clone());
+        let mut client = world.connect();
+        let statuses = [(); 2].map(|()| {
+            let head = "POST /echo HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 10.0.0.9\r\n";
+            let kind = "Content-Type: application/json\r\n";
+            client
+                .send(&format!("{head}{kind}Content-Length: {bytes}\r\n\r\n{}", "7".repeat(bytes)));
+            client.answer().status
+        });
+        assert_eq!(statuses, [201, then], "{bytes}");
+    }
 }
 
 #[test]
