@@ -185,7 +185,9 @@ impl PeerControl for Network {
         let chain = &view.chain;
         let has_seeds = self.book().has_seeds();
         let (sync, table) = (lock(&self.sync), self.table());
-        let said = table.credible_claims(chain.tip().total_work).filter_map(|peer| peer.claim);
+        // Heights are shown of those only whom a person trusts; what others say counts once it is shown.
+        let said = table.credible_claims(chain.tip().total_work).filter(|peer| peer.manual);
+        let said = said.filter_map(|peer| peer.claim);
         let shown = chain.headers().heaviest().height;
         let best_height = said.map(|claim| claim.height).fold(shown, Height::max);
         let left = best_height.0.saturating_sub(chain.height().0);
@@ -324,5 +326,5 @@ fn received_above(node: &NodeHandle, view: &View, fork: Height) -> (Amount, bool
         let amounts = mined.into_iter().chain(transfers.map(|transfer| transfer.amount));
         sum = amounts.fold(sum, |sum, amount| sum.checked_add(amount).unwrap_or(sum));
     }
-    (sum, tip.0 - fork.0 <= LOSSES_DEPTH_MAX)
+    (sum, tip.0.saturating_sub(fork.0) <= LOSSES_DEPTH_MAX)
 }

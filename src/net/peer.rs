@@ -196,6 +196,8 @@ pub struct Peer {
     pub from: Option<IpAddr>,
     /// Whether a person added it.
     pub manual: bool,
+    /// Whether it was found to be this very node.
+    pub is_own: bool,
     /// How it stands.
     pub state: PeerState,
     /// Why it does not stand better.
@@ -275,6 +277,7 @@ impl Peer {
             instance: None,
             aliases: Vec::new(),
             claim: None,
+            is_own: false,
             unbacked: 0,
             disproved: None,
             on_trial: false,
@@ -334,10 +337,11 @@ impl Peer {
         self.state == PeerState::Connected
     }
 
-    /// It answers no more.
+    /// It answers no more. Another thread may have read a later time when it answered.
     pub fn part(&mut self, now: Duration) {
         if self.is_connected() {
-            let lasted = self.connected_since.map_or(Duration::ZERO, |since| now - since);
+            let lasted =
+                self.connected_since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
             self.flaps = flaps(self.flaps, lasted);
         }
         self.connected_since = None;

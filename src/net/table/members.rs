@@ -146,7 +146,9 @@ impl Table {
     /// A learned peer that has not answered for long.
     fn most_missed(&self, now: Duration) -> Option<PeerId> {
         let missed = self.peers().filter(|peer| peer.is_learned() && !peer.busy);
-        let since = |peer: &&Peer| peer.failing_since.filter(|since| now - *since > MISSED_FOR);
+        let since = |peer: &&Peer| {
+            peer.failing_since.filter(|since| now.saturating_sub(*since) > MISSED_FOR)
+        };
         let oldest = missed.filter_map(|peer| Some((since(&peer)?, &peer.id))).min();
         oldest.map(|(_, id)| id.clone())
     }

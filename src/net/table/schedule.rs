@@ -107,7 +107,7 @@ impl Table {
             .or_else(|| look.tips.cloned().map(Turn::Tips))
             .or_else(|| look.transfers.cloned().map(Turn::News))
             .or_else(|| look.pool.cloned().map(Turn::Pool))
-            .ok_or_else(|| look.due.map_or(BACKOFF_MIN, |due| due - now))
+            .ok_or_else(|| look.due.map_or(BACKOFF_MIN, |due| due.saturating_sub(now)))
     }
 
     /// One who may not answer, within their share of the calls: peers and strangers in turn, and of the
