@@ -86,6 +86,10 @@ impl Network {
                     self.book().failed(address, times.unix);
                 }
             }
+            Err(Met::Refused(error @ PeerError::Myself(_))) => {
+                log::warn!("{error}");
+                table.found_own(target, error.to_string(), times.monotonic);
+            }
             Err(Met::Refused(error)) => {
                 log::warn!("{error}");
                 table.refused(target, error.to_string(), times.monotonic);
@@ -156,7 +160,7 @@ impl Network {
         if theirs.work <= view.chain.tip().total_work
             || known.is_some_and(|known| known.total_work >= theirs.work)
         {
-            self.table().believe(peer);
+            self.table().welcome_back(peer);
         }
         if view.chain.tip().total_work > told {
             self.table().ask_again(peer, now);

@@ -259,6 +259,14 @@ impl Table {
         }
     }
 
+    /// A peer is this very node under another name.
+    pub fn found_own(&mut self, target: &Target, reason: String, now: Duration) {
+        if let Some(peer) = self.target(target) {
+            peer.is_own = true;
+        }
+        self.refused(target, reason, now);
+    }
+
     /// A handshake has ended without an answer; false if the peer was removed meanwhile.
     fn note_end(&mut self, target: &Target, now: Duration) -> bool {
         let Some(peer) = self.target(target) else { return false };
@@ -351,7 +359,9 @@ impl Times {
         let seconds = |span: Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX);
         match moment.checked_sub(self.monotonic) {
             Some(later) => self.unix.plus(seconds(later)),
-            None => UnixTime(self.unix.0.saturating_sub(seconds(self.monotonic - moment))),
+            None => {
+                UnixTime(self.unix.0.saturating_sub(seconds(self.monotonic.saturating_sub(moment))))
+            }
         }
     }
 

@@ -68,8 +68,17 @@ impl Table {
 
     /// A peer has shown all that it claims.
     pub fn believe(&mut self, id: &PeerId) {
+        if let Some(peer) = self.find_mut(id) {
+            peer.unbacked = 0;
+        }
+        self.welcome_back(id);
+    }
+
+    /// A peer claims no more than is known. It is one again, and yet stands behind those whose headers
+    /// were never waited for in vain: to say less costs nothing, and may be done before each claim.
+    pub fn welcome_back(&mut self, id: &PeerId) {
         let Some(peer) = self.find_mut(id) else { return };
-        peer.unbacked = 0;
+        peer.unbacked = peer.unbacked.min(1);
         if std::mem::take(&mut peer.on_trial) {
             welcome(peer);
         }
@@ -173,9 +182,10 @@ impl Table {
         self.peers().filter(|peer| peer.state == PeerState::New).filter(is_next)
     }
 
-    /// Whether a person has named a node of our chain, as far as is known.
+    /// Whether a person has named a node other than this one. One of another chain counts as well: the
+    /// person expects company, and has none.
     pub fn is_someone_named(&self) -> bool {
-        self.peers().any(|peer| peer.manual && peer.state != PeerState::Refused)
+        self.peers().any(|peer| peer.manual && !peer.is_own)
     }
 
     /// Whether a peer that we call has said within [`HEARD_FOR`] that it has no more than `work`.
@@ -184,7 +194,7 @@ impl Table {
         let agrees = |peer: &Peer| peer.claim.is_some_and(|claim| claim.work <= work);
         self.peers().any(|peer| {
             let is_heard = peer.is_connected() || is_recent(peer);
-            is_heard && peer.id.address().is_some() && peer.unbacked == 0 && agrees(peer)
+            is_heard && peer.id.address().is_some() && !peer.is_doubted() && agrees(peer)
         })
     }
 }

@@ -179,6 +179,33 @@ fn who_comes_and_goes_is_called_less_often_and_still_found_soon() {
 }
 
 #[test]
+fn threads_may_tell_the_time_out_of_order() {
+    let mut table = connected(1..2);
+    table.fail(&id(1), "gone".to_owned(), seconds(5));
+    table.introduce(&id(1), &handshake(1), times(seconds(10)));
+    table.fail(&id(1), "gone".to_owned(), seconds(9));
+    assert_eq!(table.peers().next().unwrap().state, PeerState::Unreachable);
+}
+
+#[test]
+fn who_was_waited_for_in_vain_and_then_says_less_stands_behind_the_others() {
+    let mut table = connected(1..3);
+    let work = Work::new(U256::from(1u64));
+    for port in [1, 2] {
+        let claim = Handshake { work: Work::new(U256::from(9u64)), ..handshake(port.into()) };
+        table.introduce(&id(port), &claim, times(seconds(1)));
+    }
+    let first = |table: &Table| table.claiming_more(work)[0].0.clone();
+    let fake = first(&table);
+    table.doubt(&fake);
+    table.doubt(&fake);
+    table.welcome_back(&fake);
+    assert_ne!(first(&table), fake);
+    table.believe(&fake);
+    assert_eq!(first(&table), fake, "it has shown what it said");
+}
+
+#[test]
 fn many_missed_that_a_person_added_do_not_keep_others_from_being_tried() {
     let mut table = Table::new(1, EVERY);
     (1..=8).for_each(|port| table.add_manual(&at(port)));

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::net::sync::presync::{Presync, Stem};
-use crate::net::table::HEARD_FOR;
+use crate::net::table::{HEARD_FOR, Task};
 use crate::primitives::{U256, Work};
 use crate::wire::PeerRecord;
 
@@ -97,6 +97,15 @@ fn nobody_who_answers_is_nobody_who_agrees() {
             |b| {
                 b.add(1);
                 b.table.refuse(&Bench::id(1), "another chain".to_owned(), b.now);
+            },
+            SyncState::Unanswered,
+        ),
+        (
+            "the only one is this very node",
+            |b| {
+                b.add(1);
+                let Ok(Task::Exchange(target)) = b.table.next(b.now) else { panic!("due") };
+                b.table.found_own(&target, "itself".to_owned(), b.now);
             },
             SyncState::Synced,
         ),
