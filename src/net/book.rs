@@ -12,7 +12,7 @@
 
 use super::client::Pace;
 use super::dice::Dice;
-use super::outbound::{OUTBOUND_TARGET, backoff};
+use super::outbound::{OUTBOUND_TARGET, backoff, independent};
 use super::place::{Group, Place, Scope, may_call, scope, scope_of_source};
 use super::table::Times;
 use crate::primitives::{PeerAddress, UnixTime};
@@ -251,7 +251,7 @@ impl Book {
     /// The address to call next, if one is due: it is called now and not again for a while. What
     /// comes of it is told by [`Self::answered`] or [`Self::failed`].
     pub fn next(&mut self, known: Known<'_>, times: Times) -> Option<PeerAddress> {
-        let connected = known.connected.len();
+        let connected = independent(known.connected);
         if connected >= OUTBOUND_TARGET || !self.is_due(times.monotonic) {
             return None;
         }

@@ -4,9 +4,10 @@
 //! already, then any that answer, and of these one of each network before a second. So nobody who
 //! has many addresses of one network can take all places, and whoever calls us takes none.
 
-use super::place::{Group, Scope, scope};
+use super::place::{Group, is_of_internet};
 use crate::primitives::PeerAddress;
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Live connections that this node opens. More cost every node a place for incoming ones; with
@@ -100,6 +101,18 @@ pub fn anchors(facts: &[Fact]) -> Vec<PeerAddress> {
     linked.into_iter().take(ANCHORS_MAX).map(|(_, address)| address.clone()).collect()
 }
 
+/// For how many nodes these addresses count: those of one network of the Internet for no more than
+/// [`OF_GROUP_MAX`], so that nobody who has many there keeps us from looking for others.
+pub fn independent(addresses: &[PeerAddress]) -> usize {
+    let mut of_group: BTreeMap<Group, usize> = BTreeMap::new();
+    let counts = addresses.iter().filter(|address| {
+        let before = of_group.entry(Group::of(address)).or_default();
+        *before += 1;
+        *before <= OF_GROUP_MAX || !is_of_internet(address)
+    });
+    counts.count()
+}
+
 /// Whether one more may stand beside those chosen: it is none of them by another address, and its
 /// network has not its share. An instance is a mere word, so it decides only who of two comes first,
 /// and never against one that a person wants.
@@ -111,8 +124,7 @@ fn fits(fact: &Fact, chosen: &[&Fact], of_group_max: usize) -> bool {
     if chosen.iter().any(|other| is_same(other)) {
         return false;
     }
-    let is_counted = fact.standing == Standing::Learned
-        && fact.address.ip().is_none_or(|ip| scope(ip) == Some(Scope::Open));
+    let is_counted = fact.standing == Standing::Learned && is_of_internet(&fact.address);
     let group = Group::of(&fact.address);
     let of_group = chosen.iter().filter(|other| Group::of(&other.address) == group).count();
     !is_counted || of_group < of_group_max

@@ -155,6 +155,12 @@ fn scope_v6(ip: Ipv6Addr) -> Option<Scope> {
     }
 }
 
+/// Whether an address is one of the Internet, as far as it tells: whoever has one there easily has many of
+/// its network. Of an inner network all peers may be.
+pub fn is_of_internet(address: &PeerAddress) -> bool {
+    address.ip().is_none_or(|ip| scope(ip) == Some(Scope::Open))
+}
+
 /// How near the one who names others is, as far as its address tells. A name without a dot exists in
 /// one's own network only.
 pub fn scope_of_source(source: &PeerAddress) -> Scope {

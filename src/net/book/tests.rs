@@ -248,6 +248,18 @@ fn seeds_are_asked_first_by_the_lonely_and_last_by_others() {
 }
 
 #[test]
+fn many_of_one_network_do_not_keep_a_node_from_looking_for_others() {
+    let of_one: Vec<_> = (1..=40).map(|n| at(&format!("9.9.{n}.1:5000"))).collect();
+    let inner: Vec<_> = (1..=40).map(|n| at(&format!("192.168.{n}.1:5000"))).collect();
+    for (connected, expected) in [(of_one, Some(at("seed.example:5000"))), (inner, None)] {
+        let mut book = book(&["seed.example:5000"]);
+        let around = Known { connected: &connected, peers: connected.len(), ..NOBODY };
+        assert_eq!(book.next(around, time(0)), None, "the seeds wait");
+        assert_eq!(book.next(around, time(20)), expected);
+    }
+}
+
+#[test]
 fn dead_seeds_are_called_in_growing_pauses_and_never_forgotten() {
     let mut book = book(&["seed.example:5000"]);
     let called: Vec<_> = calls(&mut book, 0..2_500).into_iter().map(|(second, _)| second).collect();

@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn one_place_and_one_node_have_one_clock() {
-        let one_place = ["1", "2", "3", "4", "5"].map(|port| format!("192.0.2.1:500{port}"));
+        let one_place = ["1", "2", "3", "4", "5"].map(|port| format!("192.168.2.1:500{port}"));
         let one_place: Vec<_> =
             one_place.iter().zip(1..).map(|(at, i)| (&**at, i, 5_000)).collect();
         assert_eq!(table(&one_place).clock_offset(NOW), None);

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::net::outbound::backoff;
 use crate::net::peer::Peer;
-use crate::net::place::is_spelling_of;
+use crate::net::place::{Group, Place, is_of_internet, is_spelling_of};
 use crate::node::ports::PeerState;
 use crate::primitives::peer_address::Host;
 use crate::primitives::{PeerAddress, PeerId, UnixTime};
@@ -14,6 +14,12 @@ use crate::wire::{Handshake, PeerRecord, Reach};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
+
+/// Learned peers of one place of the Internet: a household has a few nodes.
+const OF_PLACE_MAX: usize = 2;
+
+/// Learned peers of one network of the Internet, so that none has all places.
+const OF_NETWORK_MAX: usize = LEARNED_MAX / 4;
 
 impl Table {
     /// Whether a person may add one more.
@@ -117,7 +123,8 @@ impl Table {
         let is_source = candidate.address.ip() == Some(candidate.client);
         let has_place =
             self.candidates.len() < CANDIDATES_MAX && of_one.count() < CANDIDATES_OF_ONE_MAX;
-        if is_source && !away && !waits && has_place && self.has_learned_room(now) {
+        let has_room = self.has_room_for(&candidate.address) && self.has_learned_room(now);
+        if is_source && !away && !waits && has_place && has_room {
             self.candidates.push_back(candidate);
         }
     }
@@ -141,6 +148,20 @@ impl Table {
     pub(super) fn has_learned_room(&self, now: Duration) -> bool {
         let learned = self.peers().filter(|peer| peer.is_learned()).count();
         (learned < LEARNED_MAX && self.has_room()) || self.most_missed(now).is_some()
+    }
+
+    /// Whether a place and a network have fewer learned peers than may be of them.
+    fn has_room_for(&self, address: &PeerAddress) -> bool {
+        let learned = self.peers().filter(|peer| peer.is_learned());
+        let (place, network) = (Place::of(address), Group::of(address));
+        let others =
+            learned.filter_map(|peer| peer.id.address()).filter(|other| is_of_internet(other));
+        let (mut of_place, mut of_network) = (0, 0);
+        for other in others.filter(|other| Group::of(other) == network) {
+            of_network += 1;
+            of_place += usize::from(Place::of(other) == place);
+        }
+        of_place < OF_PLACE_MAX && of_network < OF_NETWORK_MAX
     }
 
     /// A learned peer that has not answered for long.
@@ -233,7 +254,7 @@ impl Table {
         let is_settled = self.is_removed(address)
             || self.removed_runs.contains(&theirs.instance)
             || self.peers.contains_key(&id);
-        if is_settled || !self.has_learned_room(times.monotonic) {
+        if is_settled || !self.has_room_for(address) || !self.has_learned_room(times.monotonic) {
             return false;
         }
         // Whoever answers here is another node than the peer that once had this address too.

@@ -179,6 +179,26 @@ fn who_comes_and_goes_is_called_less_often_and_still_found_soon() {
 }
 
 #[test]
+fn nobody_takes_all_places_with_many_addresses_of_one_network() {
+    let of_place = |number: u16| format!("9.9.9.9:{}", 2_000 + number);
+    let of_network = |number: u16| format!("9.9.{number}.1:2000");
+    let of_many = |number: u16| format!("9.{number}.9.9:2000");
+    let inner = |number: u16| format!("192.168.0.{number}:2000");
+    let most = usize::from(u16::try_from(LEARNED_MAX).unwrap());
+    let cases: [(&dyn Fn(u16) -> String, usize); 4] =
+        [(&of_place, 2), (&of_network, most / 4), (&of_many, most), (&inner, most)];
+    for (name, expected) in cases {
+        let mut table = Table::new(1, EVERY);
+        for number in 0..200 {
+            let address = name(number).parse().unwrap();
+            let said = handshake(number.into());
+            let is_taken = table.take_in(&address, &said, times(seconds(1)));
+            assert_eq!(is_taken, usize::from(number) < expected, "{address}");
+        }
+    }
+}
+
+#[test]
 fn threads_may_tell_the_time_out_of_order() {
     let mut table = connected(1..2);
     table.fail(&id(1), "gone".to_owned(), seconds(5));
