@@ -68,12 +68,15 @@ fn a_node_that_catches_up_says_how_far_it_is() {
     let node = Node::dev();
     let page = page(&driver, &node);
     let (chain, blocks) = chain_of(40);
-    // Its headers are known, its bodies never come.
-    let peer = with_chain(chain, blocks, |_| None);
+    // Its headers are known, its bodies are waited for, and in the end they do not come.
+    let (hold, held) = crossbeam_channel::bounded::<()>(0);
+    let peer = with_chain(chain, blocks, move |_| held.recv().ok().map(|()| String::new()));
     node.post("/node", &json!({"node": peer})).expect(201);
-    page.read("#link-text", "Catching up: 0 of 40");
+    page.read("#link-text", "40 blocks behind");
     page.click("#nav-network");
-    page.read("#about", "Catching up: 0 of 40");
+    page.read("#about", "40 blocks behind");
     picture(&page, "catching-up.png");
+    drop(hold);
+    page.read("#link-text", "A peer has more blocks and does not give them");
     says_nothing_bad(&page);
 }
