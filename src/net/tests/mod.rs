@@ -30,7 +30,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -73,6 +73,8 @@ pub(super) struct World {
     start: Instant,
     /// Milliseconds that the clocks were moved on.
     moved: AtomicU64,
+    /// Where they stand still but for that, once they do.
+    stopped: OnceLock<Duration>,
     servers: Mutex<BTreeMap<String, Server>>,
     /// Pairs that cannot call each other, by port.
     cuts: Mutex<BTreeSet<(u16, u16)>>,
@@ -95,6 +97,7 @@ impl World {
         Arc::new(Self {
             start: Instant::now(),
             moved: AtomicU64::new(0),
+            stopped: OnceLock::new(),
             servers: Mutex::default(),
             cuts: Mutex::default(),
             seeds: Mutex::default(),
@@ -111,9 +114,15 @@ impl World {
         self.moved.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
     }
 
+    /// From now on the clocks move only when they are moved: what is counted over time does not depend on
+    /// how fast the machine is.
+    pub(super) fn stop_clocks(&self) {
+        self.stopped.get_or_init(|| self.start.elapsed());
+    }
+
     fn now(&self) -> Now {
-        let monotonic =
-            self.start.elapsed() + Duration::from_millis(self.moved.load(Ordering::SeqCst));
+        let passed = self.stopped.get().copied().unwrap_or_else(|| self.start.elapsed());
+        let monotonic = passed + Duration::from_millis(self.moved.load(Ordering::SeqCst));
         let seconds = u32::try_from(monotonic.as_secs()).unwrap();
         let unix = ChainParams::dev().genesis_time.plus(31_536_000 + seconds);
         Now { unix, monotonic: Duration::from_secs(1) + monotonic }
@@ -185,7 +194,7 @@ impl PeerClient for FakeClient {
                 Ok(lie(call).unwrap_or_else(|| answer(&network, &node, call)))
             }
             Server::BlackHole => {
-                let _ = self.world.end.recv_timeout(Duration::from_secs(2));
+                let _ = self.world.end.recv_timeout(2 * DEADLINE);
                 Err(CallError::TimedOut)
             }
         }

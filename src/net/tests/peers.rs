@@ -309,7 +309,7 @@ fn nobody_waits_for_a_sync_that_brings_nothing_nor_when_the_node_stops() {
     let hole = world.end.clone();
     let drip: Lie = Arc::new(move |call| {
         matches!(call, Question::Headers { .. }).then(|| {
-            let _ = hole.recv_timeout(Duration::from_secs(20));
+            let _ = hole.recv_timeout(2 * DEADLINE);
             reply(503, "")
         })
     });
@@ -317,14 +317,15 @@ fn nobody_waits_for_a_sync_that_brings_nothing_nor_when_the_node_stops() {
     one.network.table().add_manual(&other.at());
     let start = Instant::now();
     assert!(!one.network.resolve().replaced);
-    assert!(start.elapsed() < Duration::from_secs(11), "{:?}", start.elapsed());
+    assert!(start.elapsed() < DEADLINE, "{:?}", start.elapsed());
     let start = Instant::now();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| one.network.resolve());
         one.network.end_waits();
         assert!(!waiting.join().unwrap().replaced);
     });
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    // Less than a wait lasts that nobody ends.
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
 }
 
 /// How many of a node's peers answer.
