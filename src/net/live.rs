@@ -60,7 +60,7 @@ impl Network {
         if let Way::Out(_) = way {
             let ours = Question::Handshake(self.handshake_to(node, instance));
             if !self.ask_on(node, id, (ours, super::client::SMALL_MAX), Waits::Greeting) {
-                self.refuse_line(id, Code::Busy, "no room for a handshake");
+                self.end_line(id, LinkEnd::ours(Code::Busy, "no room for a handshake"));
             }
         }
     }
@@ -182,10 +182,10 @@ impl Network {
         match admission {
             Admission::Refused => {
                 log::debug!("{ip} is not let in: there are too many live connections");
-                return;
+                return links.turn_away(stream, client);
             }
             Admission::InPlaceOf(id) => {
-                self.refuse_line(id, Code::Busy, "another gets its place");
+                self.end_line(id, LinkEnd::ours(Code::Busy, "another gets its place"));
             }
             Admission::Free => {}
         }
@@ -219,19 +219,11 @@ impl Network {
         }
     }
 
-    /// Closes a line of which no more is wanted.
-    pub(super) fn end_line(&self, id: LinkId, reason: &str) {
+    /// Closes a line.
+    pub(super) fn end_line(&self, id: LinkId, end: LinkEnd) {
         let (Some(links), Some(node)) = (&self.links, self.node()) else { return };
-        self.line_ended(&node, id, &LinkEnd::Ours(reason.to_owned()));
-        links.close(id, reason);
-    }
-
-    /// Closes a line on which something is wrong.
-    pub(super) fn refuse_line(&self, id: LinkId, code: Code, reason: &str) {
-        let (Some(links), Some(node)) = (&self.links, self.node()) else { return };
-        let end = LinkEnd::Refused { code, reason: reason.to_owned() };
         self.line_ended(&node, id, &end);
-        links.refuse(id, code, reason);
+        links.close(id, end);
     }
 
     /// A line is gone. Its peer goes with it, or is served over HTTP from now on.
@@ -261,7 +253,7 @@ impl Network {
             PeerId::At(address) => self.lines().to(address).map(|(id, _)| id),
         };
         if let Some(id) = line {
-            self.end_line(id, "it is no peer");
+            self.end_line(id, no_peer());
         }
     }
 
@@ -274,7 +266,7 @@ impl Network {
         };
         let lines: Vec<_> =
             self.lines().all().filter(|(_, line)| is_its(line)).map(|(id, _)| id).collect();
-        lines.into_iter().for_each(|id| self.end_line(id, "it is no peer"));
+        lines.into_iter().for_each(|id| self.end_line(id, no_peer()));
     }
 
     /// Looks after the lines: closes those that owe something for too long, those whose peer is gone
@@ -282,10 +274,10 @@ impl Network {
     pub(super) fn tend_lines(&self, now: Duration) {
         let Some(links) = &self.links else { return };
         let overdue = self.lines().overdue(now);
-        let why = "no answer in time";
-        overdue.into_iter().for_each(|id| self.refuse_line(id, Code::Policy, why));
+        let late = LinkEnd::ours(Code::Policy, "no answer in time");
+        overdue.into_iter().for_each(|id| self.end_line(id, late.clone()));
         let (facts, lost) = self.facts();
-        lost.into_iter().for_each(|id| self.end_line(id, "it is no peer"));
+        lost.into_iter().for_each(|id| self.end_line(id, no_peer()));
         let Choice { open, close } = choose(&facts, now);
         for address in close {
             self.part(&PeerId::At(address));
@@ -339,9 +331,14 @@ impl Network {
             lines.to(address).map(|(id, _)| id).filter(|_| is_double)
         };
         if let Some(id) = twin.filter(|_| self.instance > theirs.instance) {
-            self.end_line(id, "you have opened one to this node as well");
+            let reason = "you have opened one to this node as well";
+            self.end_line(id, LinkEnd::ours(Code::Done, reason));
         }
     }
+}
+
+fn no_peer() -> LinkEnd {
+    LinkEnd::ours(Code::Done, "it is no peer")
 }
 
 fn standing(peer: &Peer) -> Standing {

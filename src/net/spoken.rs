@@ -4,7 +4,7 @@
 use super::client::Reply;
 use super::exchange::Met;
 use super::lines::{Stage, Way, work};
-use super::links::Code;
+use super::links::{Code, LinkEnd};
 use super::live::Waits;
 use super::{Network, times};
 use crate::node::ports::PeerError;
@@ -15,9 +15,6 @@ use crate::wire::{
 };
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
-
-/// A line is of no more use: the code of that, and why.
-struct Broken(Code, String);
 
 /// What has become of a text.
 enum Heard {
@@ -37,14 +34,14 @@ impl Network {
                 let text = (id, text.to_owned());
                 return self.lines().put_back(text, node.now().monotonic);
             }
-            Err(Broken(code, reason)) => self.refuse_line(id, code, &reason),
+            Err(end) => self.end_line(id, end),
         }
         self.lines().read(id, node.now().monotonic);
         links.done(id);
         self.signal.tell();
     }
 
-    fn hear_text(&self, node: &NodeHandle, id: LinkId, text: &str) -> Result<Heard, Broken> {
+    fn hear_text(&self, node: &NodeHandle, id: LinkId, text: &str) -> Result<Heard, LinkEnd> {
         let (way, stage) = {
             let lines = self.lines();
             let Some(line) = lines.get(id) else { return Ok(Heard::Done) };
@@ -96,7 +93,7 @@ impl Network {
         id: LinkId,
         number: u32,
         reply: Reply,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), LinkEnd> {
         // Taken before the answer is looked at: whatever is in it, nobody else waits for it.
         let now = node.now().monotonic;
         let waits = self.with_waiting(id, |lines| lines.answered(id, number, now));
@@ -111,7 +108,7 @@ impl Network {
     }
 
     /// Whom we have opened a line to has answered our handshake.
-    fn greeting_came(&self, node: &NodeHandle, id: LinkId, reply: Reply) -> Result<(), Broken> {
+    fn greeting_came(&self, node: &NodeHandle, id: LinkId, reply: Reply) -> Result<(), LinkEnd> {
         let Some(peer) = self.speaker(id) else { return Ok(()) };
         match self.met(&peer, Ok(reply)) {
             Ok(theirs) => {
@@ -120,7 +117,7 @@ impl Network {
                 Ok(())
             }
             Err(Met::Refused(error)) => Err(broken(Code::Policy, &error)),
-            Err(Met::Failed(reason)) => Err(Broken(Code::Policy, reason)),
+            Err(Met::Failed(reason)) => Err(broken(Code::Policy, &reason)),
             Err(Met::Busy) => Err(broken(Code::Busy, &"it is busy")),
         }
     }
@@ -131,7 +128,7 @@ impl Network {
         (id, way): (LinkId, &Way),
         number: u32,
         question: Question,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), LinkEnd> {
         let refused = match &question {
             Question::Handshake(theirs) => self.judge(theirs, || shown(way)).err(),
             _ => None,
@@ -152,7 +149,7 @@ impl Network {
     }
 
     /// Sends an answer, or that there is no room for it.
-    fn say(&self, id: LinkId, number: u32, text: String) -> Result<(), Broken> {
+    fn say(&self, id: LinkId, number: u32, text: String) -> Result<(), LinkEnd> {
         let Some(links) = &self.links else { return Ok(()) };
         if links.send(id, text).is_ok() {
             return Ok(());
@@ -220,8 +217,9 @@ fn looked_at(node: &NodeHandle, question: &Question) -> usize {
     body.map_or(0, |body| usize::try_from(body.payload_len()).unwrap_or(usize::MAX))
 }
 
-fn broken(code: Code, error: &dyn Display) -> Broken {
-    Broken(code, error.to_string())
+/// A line is of no more use.
+fn broken(code: Code, error: &dyn Display) -> LinkEnd {
+    LinkEnd::ours(code, &error.to_string())
 }
 
 fn refusal(status: u16, code: &str, message: &dyn Display) -> Reply {

@@ -24,7 +24,8 @@ enum Command {
     Dial(LinkId, PeerAddress),
     Accept(LinkId, SocketAddr),
     Send(LinkId, String),
-    Close(LinkId, String),
+    TurnAway(SocketAddr),
+    Close(LinkId, LinkEnd),
 }
 
 #[derive(Default)]
@@ -72,8 +73,12 @@ impl LinkDriver for SimLinks {
         Ok(())
     }
 
-    fn close(&self, id: LinkId, reason: &str) {
-        self.push(Command::Close(id, reason.to_owned()));
+    fn turn_away(&self, _: TcpStream, client: SocketAddr) {
+        self.push(Command::TurnAway(client));
+    }
+
+    fn close(&self, id: LinkId, end: LinkEnd) {
+        self.push(Command::Close(id, end));
     }
 
     fn pending_bytes(&self, id: LinkId) -> usize {
@@ -145,7 +150,8 @@ impl World {
                 Command::Dial(id, address) => self.dial(end(id), &address),
                 Command::Accept(id, client) => self.accept(end(id), client),
                 Command::Send(id, text) => self.send_text(end(id), text),
-                Command::Close(id, reason) => self.close(end(id), LinkEnd::Ours(reason)),
+                Command::TurnAway(client) => self.turn_away(client),
+                Command::Close(id, reason) => self.close(end(id), reason),
             }
         }
     }
@@ -215,6 +221,13 @@ impl World {
         self.after(0, What::Link(Happening::Told(end, LinkEvent::Opened { id: end.id, how })));
         let (way, how) = (self.weather.way(&mut self.random), How::Dialled(address));
         self.after(way, What::Link(Happening::Told(from, LinkEvent::Opened { id: from.id, how })));
+    }
+
+    /// A dial that was answered is not let in.
+    fn turn_away(&mut self, client: SocketAddr) {
+        let Some((from, _)) = self.wires.dials.remove(&client.port()) else { return };
+        let way = self.weather.way(&mut self.random);
+        self.after(way, What::Link(Happening::Told(from, closed(from, LinkEnd::Busy))));
     }
 
     pub fn send_text(&mut self, from: End, text: String) {

@@ -16,7 +16,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Instant;
 use tungstenite::error::ProtocolError;
-use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::frame::{CloseFrame, Frame};
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Bytes, Error, Message, WebSocket};
@@ -224,7 +224,7 @@ impl Link {
                     let what = "messages must be text";
                     return Err(LinkEnd::Broke { code: Code::Kind, what });
                 }
-                Ok(Message::Close(_)) => return Err(LinkEnd::Left),
+                Ok(Message::Close(told)) => return Err(end_told(told.as_ref())),
                 Ok(Message::Frame(_)) => {}
                 Err(Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
                 Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
@@ -339,17 +339,8 @@ impl Link {
     /// Tells the other side why it ends, as far as the system takes that at once. The socket that is
     /// left is to be read for a moment, or the reason would be lost with it.
     pub(super) fn farewell(mut self, end: &LinkEnd) -> Option<TcpStream> {
-        let code = match end {
-            LinkEnd::Broke { code, .. } | LinkEnd::Refused { code, .. } => *code as u16,
-            LinkEnd::Busy => Code::Busy as u16,
-            LinkEnd::Ours(_) | LinkEnd::Left => CloseCode::Normal.into(),
-            _ => Code::Policy as u16,
-        };
-        let mut reason = end.to_string();
-        reason.truncate(reason.floor_char_boundary(REASON_MAX));
-        let frame = CloseFrame { code: code.into(), reason: reason.into() };
         // After a close of theirs this sends the reply to it.
-        let said = self.socket.close(Some(frame));
+        let said = self.socket.close(Some(close_frame(end)));
         let stream = self.socket.into_inner().stream.into_source();
         let was_said = matches!(said, Ok(()) | Err(Error::ConnectionClosed));
         (was_said && stream.shutdown(Shutdown::Write).is_ok()).then_some(stream)
@@ -357,6 +348,30 @@ impl Link {
 
     fn wire(&mut self) -> &mut Wire {
         self.socket.get_mut()
+    }
+}
+
+/// Tells the other side of a connection that has become no link that there is no room for it. A fresh
+/// socket takes so little at once, or its client is gone.
+pub(super) fn turn_away(stream: TcpStream) {
+    let config = WebSocketConfig::default().read_buffer_size(0).write_buffer_size(0);
+    let _ = stream.set_nonblocking(true);
+    let mut socket = WebSocket::from_raw_socket(stream, Role::Server, Some(config));
+    let _ = socket.close(Some(close_frame(&LinkEnd::Busy)));
+    let _ = socket.get_ref().shutdown(Shutdown::Write);
+}
+
+fn close_frame(end: &LinkEnd) -> CloseFrame {
+    let mut reason = end.to_string();
+    reason.truncate(reason.floor_char_boundary(REASON_MAX));
+    CloseFrame { code: (end.code() as u16).into(), reason: reason.into() }
+}
+
+/// What it means that the other side has closed a link, saying this.
+fn end_told(told: Option<&CloseFrame>) -> LinkEnd {
+    match told {
+        Some(frame) if u16::from(frame.code) == Code::Busy as u16 => LinkEnd::Busy,
+        _ => LinkEnd::Left,
     }
 }
 

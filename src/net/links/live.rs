@@ -63,8 +63,7 @@ impl Live {
         }
         for link in self.links.drain(..) {
             let id = link.id;
-            let reason = "the node is stopping".to_owned();
-            let end = LinkEnd::Refused { code: Code::Away, reason };
+            let end = LinkEnd::ours(Code::Away, "the node is stopping");
             drop(link.farewell(&end));
             self.post.end(id, end);
         }

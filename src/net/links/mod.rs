@@ -112,8 +112,12 @@ pub trait LinkDriver: Send + Sync {
     fn dial(&self, id: LinkId, address: &PeerAddress);
 
     /// Takes over a connection whose WebSocket handshake was answered already. It opens, or it is
-    /// closed without an event when there are [`LINKS_MAX`] links.
+    /// turned away without an event when there are [`LINKS_MAX`] links.
     fn accept(&self, id: LinkId, stream: TcpStream, client: SocketAddr);
+
+    /// Closes such a connection instead: the other side is told that it may come again
+    /// ([`Code::Busy`]), as far as the system takes that at once.
+    fn turn_away(&self, stream: TcpStream, client: SocketAddr);
 
     /// Sends a text after those that wait already.
     ///
@@ -128,14 +132,8 @@ pub trait LinkDriver: Send + Sync {
         let _ = (id, bytes);
     }
 
-    /// Ends a link and tells the other side why; [`LinkEvent::Closed`] follows.
-    fn close(&self, id: LinkId, reason: &str);
-
-    /// As [`Self::close`], with the code of what is wrong. A driver that has no codes need not know.
-    fn refuse(&self, id: LinkId, code: Code, reason: &str) {
-        let _ = code;
-        self.close(id, reason);
-    }
+    /// Ends a link and tells the other side why; [`LinkEvent::Closed`] with this `end` follows.
+    fn close(&self, id: LinkId, end: LinkEnd);
 
     /// Bytes that wait to leave on this link; 0 for one that is not there.
     fn pending_bytes(&self, id: LinkId) -> usize;
@@ -244,26 +242,41 @@ pub enum LinkEnd {
         /// The rule.
         what: &'static str,
     },
-    /// There is no room for it.
-    #[error("the live connections are busy")]
+    /// There is no room for it, here or, as that says, on the other side. It may be opened again.
+    #[error("there is no room for another live connection")]
     Busy,
-    /// This node closed it, for this reason.
-    #[error("{0}")]
-    Ours(String),
-    /// This node closed it because something is wrong.
+    /// This node closed it.
     #[error("{reason}")]
-    Refused {
-        /// The close code it is told.
+    Ours {
+        /// The close code that the other side is told.
         code: Code,
-        /// What is wrong.
+        /// Why.
         reason: String,
     },
 }
 
-/// What the other side is told when something is wrong (RFC 6455, 7.4.1; the last one is IANA's). A link
-/// that is just not needed any more ends with 1000.
+impl LinkEnd {
+    /// This node closes it, for this reason.
+    pub fn ours(code: Code, reason: &str) -> Self {
+        Self::Ours { code, reason: reason.to_owned() }
+    }
+
+    /// The close code that the other side is told.
+    const fn code(&self) -> Code {
+        match self {
+            Self::Broke { code, .. } | Self::Ours { code, .. } => *code,
+            Self::Busy => Code::Busy,
+            Self::Left => Code::Done,
+            _ => Code::Policy,
+        }
+    }
+}
+
+/// What the other side is told when a link ends (RFC 6455, 7.4.1; the last one is IANA's).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
+    /// It is not needed any more.
+    Done = 1000,
     /// The node is stopping.
     Away = 1001,
     /// Frames that are not as in RFC 6455, or messages whose turn it is not.
@@ -331,7 +344,13 @@ impl LinkDriver for Links {
     fn accept(&self, id: LinkId, stream: TcpStream, client: SocketAddr) {
         if self.post.register(id, GREETING_MAX) {
             self.post.hand_over(Fresh::accepted(id, stream, client));
+        } else {
+            self.turn_away(stream, client);
         }
+    }
+
+    fn turn_away(&self, stream: TcpStream, _: SocketAddr) {
+        link::turn_away(stream);
     }
 
     fn send(&self, id: LinkId, text: String) -> Result<(), LinkFull> {
@@ -342,12 +361,8 @@ impl LinkDriver for Links {
         self.post.expect(id, bytes);
     }
 
-    fn close(&self, id: LinkId, reason: &str) {
-        self.post.close(id, LinkEnd::Ours(reason.to_owned()));
-    }
-
-    fn refuse(&self, id: LinkId, code: Code, reason: &str) {
-        self.post.close(id, LinkEnd::Refused { code, reason: reason.to_owned() });
+    fn close(&self, id: LinkId, end: LinkEnd) {
+        self.post.close(id, end);
     }
 
     fn pending_bytes(&self, id: LinkId) -> usize {

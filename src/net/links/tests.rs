@@ -10,8 +10,8 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::thread;
 use std::time::Instant;
+use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
-use tungstenite::protocol::frame::{CloseFrame, Frame};
 use tungstenite::protocol::{Role, WebSocketConfig};
 use tungstenite::{Message, WebSocket};
 
@@ -180,6 +180,16 @@ fn whoever_breaks_a_rule_is_closed_and_told_which() {
     wait("nothing is held", || world.links.held_bytes() == 0);
 }
 
+fn ours(reason: &str) -> LinkEnd {
+    LinkEnd::ours(Code::Done, reason)
+}
+
+/// Code and reason of the close frame that comes next.
+fn told_end(client: &mut WebSocket<TcpStream>) -> (u16, String) {
+    let Ok(Message::Close(Some(frame))) = client.read() else { panic!("a close frame") };
+    (frame.code.into(), frame.reason.to_string())
+}
+
 #[test]
 fn an_end_comes_once_however_it_comes() {
     let world = World::new();
@@ -194,21 +204,17 @@ fn an_end_comes_once_however_it_comes() {
     assert_eq!(world.end(3), LinkEnd::Left);
     let mut told = client(world.accept(4));
     world.links.send(LinkId(4), "last words".to_owned()).unwrap();
-    world.links.close(LinkId(4), "no longer needed");
-    world.links.close(LinkId(4), "again");
-    assert_eq!(world.end(4), LinkEnd::Ours("no longer needed".to_owned()));
+    world.links.close(LinkId(4), ours("no longer needed"));
+    world.links.close(LinkId(4), ours("again"));
+    assert_eq!(world.end(4), ours("no longer needed"));
     assert_eq!(told.read().unwrap(), Message::text("last words"));
-    let Ok(Message::Close(Some(frame))) = told.read() else { panic!("a close frame") };
-    let is_told = |frame: &CloseFrame| (u16::from(frame.code), frame.reason.to_string());
-    assert_eq!(is_told(&frame), (1000, "no longer needed".to_owned()));
-    world.links.close(LinkId(4), "once more");
+    assert_eq!(told_end(&mut told), (1000, "no longer needed".to_owned()));
+    world.links.close(LinkId(4), ours("once more"));
     for (id, code) in (20..).zip([Code::Protocol, Code::Data, Code::Policy, Code::Busy]) {
-        let mut refused = client(world.accept(id));
-        world.links.refuse(LinkId(id), code, "for a reason");
-        let reason = "for a reason".to_owned();
-        assert_eq!(world.end(id), LinkEnd::Refused { code, reason: reason.clone() });
-        let Ok(Message::Close(Some(frame))) = refused.read() else { panic!("a close frame") };
-        assert_eq!(is_told(&frame), (code as u16, reason));
+        let (mut refused, end) = (client(world.accept(id)), LinkEnd::ours(code, "for a reason"));
+        world.links.close(LinkId(id), end.clone());
+        assert_eq!(world.end(id), end);
+        assert_eq!(told_end(&mut refused), (code as u16, "for a reason".to_owned()));
     }
     // A text of the last moment is not lost, and comes before the end.
     let mut last = client(world.accept(5));
@@ -259,7 +265,7 @@ fn a_link_that_floods_is_read_no_further_and_starves_nobody() {
             assert!(Instant::now() < deadline && others < 20_000, "round {round}: {others}");
         }
     }
-    world.links.close(LinkId(1), "enough");
+    world.links.close(LinkId(1), ours("enough"));
     flood.join().unwrap();
 }
 
@@ -481,13 +487,37 @@ fn dialled_links_open_speak_masked_and_end() {
     world.links.dial(LinkId(1), &address);
     assert_eq!(world.next(), LinkEvent::Opened { id: LinkId(1), how: How::Dialled(address) });
     assert_eq!(world.text(1), "early");
-    world.links.close(LinkId(1), "seen");
-    assert_eq!(world.end(1), LinkEnd::Ours("seen".to_owned()));
+    world.links.close(LinkId(1), ours("seen"));
+    assert_eq!(world.end(1), ours("seen"));
     let declined = answer(|text| text.replacen("101", "503", 1));
     world.links.dial(LinkId(2), &declined);
     assert_eq!(world.end(2), LinkEnd::Declined(503));
     world.links.dial(LinkId(3), &"name.invalid:5000".parse().unwrap());
     assert!(matches!(world.end(3), LinkEnd::Unreachable(_)));
+}
+
+#[test]
+fn whoever_finds_no_room_is_told_to_come_again() {
+    let world = World::new();
+    let (near, far) = pair();
+    let from = near.local_addr().unwrap();
+    world.links.turn_away(far, from);
+    let mut client = client(near);
+    assert_eq!(told_end(&mut client).0, 1013);
+    assert!(client.read().is_err(), "it is closed");
+    // Also right behind the answer to the handshake, where the one that dials finds it.
+    for (code, end) in [(1013_u16, LinkEnd::Busy), (1000, LinkEnd::Left), (1008, LinkEnd::Left)] {
+        let address = server(move |accept| {
+            let head = format!(
+                "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                 Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: farthing-peer\r\n\r\n"
+            );
+            [head.as_bytes(), &[0x88, 2], &code.to_be_bytes()].concat()
+        });
+        world.links.dial(LinkId(code.into()), &address);
+        assert!(matches!(world.next(), LinkEvent::Opened { .. }));
+        assert_eq!(world.end(code.into()), end);
+    }
 }
 
 #[test]
@@ -509,11 +539,10 @@ fn stopping_closes_what_is_open() {
     let mut client = client(world.accept(1));
     let links = world.links.clone();
     drop(world);
-    let Ok(Message::Close(Some(frame))) = client.read() else { panic!("a close frame") };
-    assert_eq!((u16::from(frame.code), frame.reason.as_str()), (1001, "the node is stopping"));
+    assert_eq!(told_end(&mut client), (1001, "the node is stopping".to_owned()));
     assert!(links.is_over() && links.next(DEADLINE).is_none());
     assert!(links.send(LinkId(1), String::new()).is_err());
     let (near, far) = pair();
     links.accept(LinkId(2), far, near.local_addr().unwrap());
-    assert_eq!((&near).read(&mut [0]).unwrap(), 0);
+    assert_eq!(told_end(&mut self::client(near)).0, 1013);
 }

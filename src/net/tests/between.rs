@@ -21,7 +21,7 @@ enum Deed {
     Dialled(LinkId, PeerAddress),
     Accepted(LinkId, SocketAddr),
     Sent(LinkId, String),
-    Closed(LinkId),
+    Closed(LinkId, LinkEnd),
 }
 
 impl Said {
@@ -44,8 +44,12 @@ impl LinkDriver for Said {
         Ok(())
     }
 
-    fn close(&self, id: LinkId, _: &str) {
-        self.note(Deed::Closed(id));
+    fn turn_away(&self, _: TcpStream, _: SocketAddr) {
+        panic!("there is room");
+    }
+
+    fn close(&self, id: LinkId, end: LinkEnd) {
+        self.note(Deed::Closed(id, end));
     }
 
     fn pending_bytes(&self, _: LinkId) -> usize {
@@ -99,9 +103,7 @@ impl Between {
                 vec![LinkEvent::Opened { id, how: How::Dialled(address) }]
             }
             Deed::Dialled(id, _) => vec![LinkEvent::Closed { id, reason: LinkEnd::TimedOut }],
-            Deed::Closed(id) => {
-                vec![LinkEvent::Closed { id, reason: LinkEnd::Ours(String::new()) }]
-            }
+            Deed::Closed(id, reason) => vec![LinkEvent::Closed { id, reason }],
             Deed::Accepted(id, client) => {
                 let two = &self.town.nodes[TWO];
                 let theirs = two.network.handshake_to(&two.handle, None);

@@ -2,14 +2,15 @@
 
 use super::wires::Stranger;
 use super::{LOCAL, TestNode, World, wait};
-use crate::net::eviction::INBOUND_MAX;
+use crate::net::eviction::{CROWDS_MAX, INBOUND_MAX};
 use crate::net::lines::Way;
-use crate::net::links::{Code, LinkEvent};
+use crate::net::links::{Code, LinkEnd, LinkEvent};
 use crate::node::Origin;
 use crate::node::ports::PeerControl;
-use crate::primitives::{PeerId, Txid};
+use crate::primitives::{LinkId, PeerId, Txid};
 use crate::testkit::TestKey;
 use crate::wire::{Announcement, Frame, Handshake, Question};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -307,4 +308,29 @@ fn no_more_are_let_in_than_there_is_room_for() {
     assert!(node.network.greet(&ours.clone(), LOCAL).is_err(), "itself");
     wait("the peer", || node.is_connected_to(&other));
     drop(strangers);
+}
+
+#[test]
+fn whoever_finds_no_room_is_told_so_and_believes_no_ill_of_it() {
+    let world = World::new();
+    let (full, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    let crowd = 100..100 + u16::try_from(CROWDS_MAX).unwrap();
+    let late = crowd.end;
+    let place = IpAddr::from([192, 0, 2, 1]);
+    let places = crowd.clone().chain([late, 1, 2]).map(|node| (node, place));
+    world.wires.lock().unwrap().places.extend(places);
+    let _crowd: Vec<_> =
+        crowd.map(|number| Stranger::call(&world, number, &full.network)).collect();
+    let stranger = Stranger::knock(&world, late, &full.network);
+    assert_eq!(stranger.hear(), LinkEvent::Closed { id: LinkId(0), reason: LinkEnd::Busy });
+    // Only the one that is full can be called, so that it does not call back.
+    world.hide(&other, &full);
+    other.join(&full);
+    let link = || {
+        let table = other.network.table();
+        table.find_at(&full.at()).map(|peer| (peer.link_failures, peer.is_connected()))
+    };
+    wait("it to be turned away", || link().is_some_and(|(failures, _)| failures == 1));
+    assert_eq!(link(), Some((1, true)), "it is a peer, and dialled again later");
+    assert_eq!((other.lines(), full.network.lines().inbound().len()), ((0, 0), CROWDS_MAX));
 }

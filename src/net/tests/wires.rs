@@ -7,7 +7,7 @@ use crate::node::ports::PeerControl;
 use crate::primitives::{LinkId, PeerAddress};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 /// One end: whose it is, and what that one calls it.
@@ -22,11 +22,13 @@ pub(in crate::net) struct Wires {
     dials: BTreeMap<u16, (End, PeerAddress)>,
     /// Nodes none of whose texts arrive, nor news of an end.
     pub dead: BTreeSet<u16>,
+    /// Where nodes dial from, if not from this machine.
+    pub places: BTreeMap<u16, IpAddr>,
     /// Nodes to which none is opened.
     pub closed: BTreeSet<u16>,
     /// Texts that were sent: by whom, to whom.
     pub texts: Vec<(u16, u16, String)>,
-    /// The codes with which links were refused.
+    /// The codes with which links were closed that were needed.
     pub codes: Vec<Code>,
 }
 
@@ -84,6 +86,8 @@ impl FakeLinks {
         let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (far, client) = listener.accept().unwrap();
         let mut wires = self.world.wires.lock().unwrap();
+        let place = wires.places.get(&self.port).copied().unwrap_or(client.ip());
+        let client = SocketAddr::new(place, client.port());
         wires.dials.insert(client.port(), ((self.port, id), address.clone()));
         drop((wires, near));
         network.take_link(far, client);
@@ -135,13 +139,20 @@ impl LinkDriver for FakeLinks {
         Ok(())
     }
 
-    fn close(&self, id: LinkId, reason: &str) {
-        self.world.wires.lock().unwrap().end((self.port, id), LinkEnd::Ours(reason.to_owned()));
+    fn turn_away(&self, _: TcpStream, client: SocketAddr) {
+        let mut wires = self.world.wires.lock().unwrap();
+        let (other, _) = wires.dials.remove(&client.port()).expect("it was dialled");
+        wires.end(other, LinkEnd::Busy);
     }
 
-    fn refuse(&self, id: LinkId, code: Code, reason: &str) {
-        self.world.wires.lock().unwrap().codes.push(code);
-        self.close(id, reason);
+    fn close(&self, id: LinkId, end: LinkEnd) {
+        let mut wires = self.world.wires.lock().unwrap();
+        if let LinkEnd::Ours { code, .. } = end
+            && code != Code::Done
+        {
+            wires.codes.push(code);
+        }
+        wires.end((self.port, id), end);
     }
 
     fn pending_bytes(&self, _: LinkId) -> usize {
@@ -159,9 +170,15 @@ pub(super) struct Stranger {
 
 impl Stranger {
     pub(super) fn call(world: &Arc<World>, port: u16, network: &Network) -> Self {
+        let stranger = Self::knock(world, port, network);
+        assert!(matches!(stranger.hear(), LinkEvent::Opened { .. }));
+        stranger
+    }
+
+    /// As [`Self::call`], without waiting for it to open.
+    pub(super) fn knock(world: &Arc<World>, port: u16, network: &Network) -> Self {
         let (links, events) = FakeLinks::new(world, port);
         links.dial_at(LinkId(0), &super::address(1).parse().unwrap(), network);
-        assert!(matches!(events.recv_timeout(super::DEADLINE), Ok(LinkEvent::Opened { .. })));
         Self { links, events }
     }
 
