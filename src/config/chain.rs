@@ -306,6 +306,52 @@ mod tests {
     }
 
     #[test]
+    fn a_name_can_be_seen_and_said_and_is_none_of_the_built_in() {
+        let good = [
+            "a",
+            "7",
+            "class-a",
+            "Klasse 7a",
+            "kurs_2",
+            "école",
+            "学校",
+            "мейн",
+            "क्लास",
+            "main2",
+            "dev.2",
+            "a☕",
+        ];
+        for name in good {
+            assert_eq!(params(&format!("[chain]\nname = \"{name}\"")).name.as_str(), name);
+        }
+        let form = "a name that begins with a letter or digit and ends without blanks";
+        let bad = [
+            "",
+            " ",
+            "   ",
+            "\u{a0}",
+            "\u{3000}",
+            " a",
+            "a ",
+            "a\u{2003}",
+            "dev ",
+            " main",
+            "\u{301}",
+            "\u{345}a",
+            "-a",
+            ".",
+        ];
+        let taken = "a name other than main and dev, in any case";
+        let builtin = ["main", "dev", "MAIN", "Dev", "mAiN"];
+        let table =
+            bad.map(|name| (name, form)).into_iter().chain(builtin.map(|name| (name, taken)));
+        for (name, expected) in table {
+            let text = format!("[chain]\nname = \"{name}\"");
+            check(&text, &format!("line 2: name in [chain]: expected {expected}, got {name:?}"));
+        }
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_line() {
         let named = |rest: &str| format!("[chain]\nname = \"a\"\n{rest}");
         let (one, key) = (address(1), TestKey::new(1).public);
@@ -313,11 +359,10 @@ mod tests {
         let chain = "makes no chain:";
         let table = [
             ("\n[chain]\n".into(), "line 2: name in [chain]: expected a name for the chain, such as name = \"class-a\", got none".into()),
-            ("[chain]\nname = \"dev\"".into(), "line 2: name in [chain]: expected a name other than main and dev, got \"dev\"".into()),
-            ("[chain]\nname = \"\"".into(), "line 2: name in [chain]: expected a name other than main and dev, got \"\"".into()),
             ("[chain]\nname = \"a\\nb\"".into(), "line 2: name in [chain]: expected text without control characters, got U+000A".into()),
             ("[chain]\nname = \"a\\u202Eb\"".into(), "line 2: name in [chain]: expected a name without marks that cannot be seen or that turn the text around, got U+202E".into()),
             ("[chain]\nname = \"\u{2066}a\"".into(), "line 2: name in [chain]: expected a name without marks that cannot be seen or that turn the text around, got U+2066".into()),
+            ("[chain]\nname = \"a\\u2800\"".into(), "line 2: name in [chain]: expected a name without marks that cannot be seen or that turn the text around, got U+2800".into()),
             (named("largest_block = 1_000_001"), "line 3: largest_block in [chain]: expected a whole number from 1000 to 1000000, got 1000001".into()),
             (named("largest_block = 1_000"), format!("line 3: [chain] {chain} expected room for 1000 bytes in the first block, got 166")),
             (named("easiest_bits = 223"), "line 3: easiest_bits in [chain]: expected a whole number from 224 to 252, got 223".into()),

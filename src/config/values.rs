@@ -154,30 +154,35 @@ pub(super) fn short_text<const MAX: usize>(
     text(value)?.parse().map_err(|error: TextError| ValueError(error.to_string()))
 }
 
-/// The name of a custom chain.
+/// The name of a custom chain: one that people can tell from the others when they see or say it.
 pub(super) fn chain_name(value: &DeValue<'_>) -> Result<ShortText<32>, ValueError> {
-    let name = short_text(value)?;
-    let is_taken = ["", Network::Main.as_str(), Network::Dev.as_str()].contains(&name.as_str());
-    if is_taken {
-        return Err(ValueError::expected("a name other than main and dev", value));
-    }
-    match name.as_str().chars().find(|c| is_unseen(*c)) {
-        Some(unseen) => Err(ValueError::new(
+    let name: ShortText<32> = short_text(value)?;
+    if let Some(unseen) = name.as_str().chars().find(|c| is_unseen(*c)) {
+        return Err(ValueError::new(
             "a name without marks that cannot be seen or that turn the text around",
             format_args!("U+{:04X}", u32::from(unseen)),
-        )),
-        None => Ok(name),
+        ));
     }
+    let is_start = |c: char| c.is_alphanumeric() && !matches!(c, '\u{300}'..='\u{36f}');
+    if !name.as_str().starts_with(is_start) || name.as_str().ends_with(char::is_whitespace) {
+        let expected = "a name that begins with a letter or digit and ends without blanks";
+        return Err(ValueError::expected(expected, value));
+    }
+    let is_taken = |known: Network| name.as_str().to_lowercase() == known.as_str();
+    if [Network::Main, Network::Dev].into_iter().any(is_taken) {
+        return Err(ValueError::expected("a name other than main and dev, in any case", value));
+    }
+    Ok(name)
 }
 
 /// Whether a character has no look of its own and changes that of others: joiners, marks of direction,
-/// separators of lines, tags (Unicode, "Default_Ignorable_Code_Point" and "Bidi_Control").
+/// separators of lines, tags (Unicode, "Default_Ignorable_Code_Point" and "Bidi_Control"), empty Braille.
 const fn is_unseen(c: char) -> bool {
     matches!(
         c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
             | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
             | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
     )
