@@ -12,7 +12,7 @@ use crate::node::NodeError;
 use crate::node::answers::AnswerError;
 use crate::node::ports::{MineError, PeerError, SyncState};
 use crate::primitives::peer_address::PeerAddressError;
-use crate::primitives::{BlockHash, Txid};
+use crate::primitives::{BlockHash, Height, Txid};
 use crate::storage::StoreError;
 use crate::wire::{self, NoWallet, WireError};
 
@@ -111,15 +111,20 @@ pub enum ApiError {
     #[error("there is no file {0} of the page")]
     NoFile(String),
     /// Blocks are missing, or it cannot be told whether any are.
-    #[error("the node is not synced: {}; it is at height {height} of {best}", .state.words())]
+    #[error("the node is not synced: {}{}", .state.words(), lag(*.height, *.best))]
     NotReady {
         /// Our height.
-        height: crate::primitives::Height,
+        height: Height,
         /// The best height known of.
-        best: crate::primitives::Height,
+        best: Height,
         /// Why.
         state: SyncState,
     },
+}
+
+/// How far the chain is behind, if more is known of; most reasons not to be synced are others.
+fn lag(height: Height, best: Height) -> String {
+    if best > height { format!("; it is at height {height} of {best}") } else { String::new() }
 }
 
 impl ApiError {

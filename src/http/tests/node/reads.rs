@@ -4,7 +4,8 @@ use super::{Node, dev_accounts, names, next_block};
 use crate::chain::accounts::{AccountProof, ProofEnd};
 use crate::consensus::merkle::{MerkleBranch, commitment, tx_root};
 use crate::node::Origin;
-use crate::primitives::{Account, Amount, Hash256, Header, StateRoots, Transaction, Txid};
+use crate::node::ports::{SyncState, SyncStatus};
+use crate::primitives::{Account, Amount, Hash256, Header, Height, StateRoots, Transaction, Txid};
 use crate::wire::{blocks_from_json, headers_from_json};
 use serde_json::{Value, json};
 
@@ -55,14 +56,23 @@ fn health_and_readiness_differ() {
     let node = Node::new();
     node.get("/health");
     node.get("/ready");
-    let peers = &node.parts().peers;
-    *peers.sync.lock().unwrap() = crate::node::ports::SyncStatus {
-        best_height: crate::primitives::Height(9),
-        ..Default::default()
-    };
-    node.get("/health");
-    let message = node.fails((503, "not-synced"), "GET /ready", "");
-    assert!(message.contains("height 0 of 9"), "{message}");
+    for (state, best, expected) in [
+        (SyncState::Behind, 9, "the node is not synced: it is catching up; it is at height 0 of 9"),
+        (SyncState::Behind, 0, "the node is not synced: it is catching up"),
+        (SyncState::Asking, 0, "the node is not synced: it has not asked all its peers yet"),
+        (SyncState::Unanswered, 0, "the node is not synced: none of its peers answers"),
+        (
+            SyncState::Withheld,
+            0,
+            "the node is not synced: a peer says that it has more blocks and does not give them",
+        ),
+    ] {
+        let best_height = Height(best);
+        *node.parts().peers.sync.lock().unwrap() =
+            SyncStatus { state, best_height, ..Default::default() };
+        node.get("/health");
+        assert_eq!(node.fails((503, "not-synced"), "GET /ready", ""), expected);
+    }
 }
 
 #[test]
