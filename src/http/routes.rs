@@ -5,6 +5,7 @@
 //! routes share a method and a pattern.
 
 use super::message::{Method, Request, Response};
+use std::borrow::Cow;
 
 /// Who may call a route; the rules are in [`super::access`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,9 +149,11 @@ impl Table {
         Self { lines }
     }
 
-    /// What a method and decoded path segments come to. A literal segment wins over a `{name}`.
+    /// What a method and decoded path segments come to. A literal segment wins over a `{name}`. No route ends
+    /// with a slash: one behind the value of a name belongs to it, so that the handler says what it expects.
     #[must_use]
     pub fn find(&self, method: Method, segments: &[String]) -> Match<'_> {
+        let segments = &*with_last_slash(segments);
         let Some(best) = self.best(segments) else {
             return Match::Missing;
         };
@@ -196,6 +199,16 @@ pub fn allow(specs: &[&Spec]) -> String {
     }
     methods.push("OPTIONS");
     methods.join(", ")
+}
+
+/// The segments with the slash at the end of the path in the last of them.
+fn with_last_slash(segments: &[String]) -> Cow<'_, [String]> {
+    match segments {
+        [first @ .., last, end] if end.is_empty() && !last.is_empty() => {
+            Cow::Owned([first, &[format!("{last}/")]].concat())
+        }
+        _ => Cow::Borrowed(segments),
+    }
 }
 
 /// The name inside `{name}`, if a part of a pattern is one.
@@ -279,14 +292,27 @@ mod tests {
             "/address/{address}/transactions address=far1q",
         );
         check(Method::Delete, "/node/127.0.0.1:5001", "/node/{node} node=127.0.0.1:5001");
+        check(Method::Delete, "/node/127.0.0.1:5001/", "/node/{node} node=127.0.0.1:5001/");
+        check(Method::Get, "/block/tip/?a", "/block/{id} id=tip/");
+        check(Method::Get, "/node/x/", "405 DELETE, OPTIONS");
         check(Method::Options, "/wallet", "options GET, HEAD, POST, OPTIONS");
         check(Method::Put, "/wallet", "405 GET, HEAD, POST, OPTIONS");
         check(Method::Get, "/node/x", "405 DELETE, OPTIONS");
         check(Method::Head, "/events", "405 GET, OPTIONS");
         check(Method::Head, "/live", "405 GET, OPTIONS");
-        for path in
-            ["/wallet/", "//", "/walle", "/block", "/block/", "/block/a/b", "/Wallet", "/node/"]
-        {
+        for path in [
+            "/wallet/",
+            "//",
+            "/walle",
+            "/block",
+            "/block/",
+            "/block//",
+            "/block/a//",
+            "/block/a/b",
+            "/address/a/transactions/",
+            "/Wallet",
+            "/node/",
+        ] {
             check(Method::Get, path, "404");
         }
         check(Method::Options, "/nothing", "404");

@@ -205,6 +205,8 @@ fn nodes_are_added_listed_and_removed() {
     node.ok(200, "DELETE /node/10.0.0.1%3A5000", "");
     assert_eq!(node.get("/nodes")["all_nodes"], serde_json::json!([]));
     node.fails((404, "node-without-port"), "DELETE /node/localhost", "");
+    let slash = node.fails((404, "node-not-host-port"), "DELETE /node/localhost:81/", "");
+    assert!(slash.contains("expected host:port alone") && slash.contains("a path"), "{slash}");
     node.fails((404, "not-found"), "DELETE /node/", "");
 }
 
