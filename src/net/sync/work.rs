@@ -21,7 +21,7 @@ impl Network {
     pub(in crate::net) fn headers_came(&self, asked: &HeadersAsked, answer: Answer) {
         let Some(node) = self.node() else { return };
         let given = match answer::headers(answer) {
-            Ok(headers) => take_headers(&node, asked, (headers, self.seed)),
+            Ok(headers) => self.take_headers(&node, asked, headers),
             Err(AskError::Busy(_)) => HeadersGiven::Busy,
             Err(error) => HeadersGiven::Nothing(error.to_string()),
         };
@@ -66,6 +66,80 @@ impl Network {
         })
     }
 
+    /// Judges headers by what needs no chain, and hands those that are worth keeping to the owner.
+    fn take_headers(
+        &self,
+        node: &NodeHandle,
+        asked: &HeadersAsked,
+        headers: Vec<Header>,
+    ) -> HeadersGiven {
+        if headers.first().is_some_and(|first| !asked.locator.contains(&first.previous)) {
+            return HeadersGiven::Nothing("its headers do not follow what we have".to_owned());
+        }
+        let joined = headers.windows(2).all(|pair| pair[1].previous == pair[0].hash());
+        let easiest = node.params().retarget.easiest;
+        if !joined || !headers.iter().all(|header| easiest.is_met_by(&header.hash())) {
+            let what = "headers that do not join or have no proof of work";
+            return HeadersGiven::Lie(what.to_owned());
+        }
+        match walk_of(node, asked, &headers, self.seed) {
+            Some(presync) => self.walk(node, asked, (headers, presync)),
+            None => self.store(node, asked, (headers, None)),
+        }
+    }
+
+    /// Walks on along a branch, and keeps what has turned out to be worth it.
+    fn walk(
+        &self,
+        node: &NodeHandle,
+        asked: &HeadersAsked,
+        (headers, mut presync): (Vec<Header>, Box<Presync>),
+    ) -> HeadersGiven {
+        match presync.take(node.params(), headers, node.now().unix) {
+            Ok(Taken::More) => HeadersGiven::Walked(presync),
+            Ok(Taken::Store(headers)) => self.store(node, asked, (headers, Some(presync))),
+            Ok(Taken::StoreLast(headers)) => self.store(node, asked, (headers, None)),
+            Ok(Taken::Early(seconds)) => HeadersGiven::Early(seconds),
+            Ok(Taken::TooLight(work)) => {
+                let peer = self.table().shown(&asked.peer);
+                log::info!("headers of {peer} are not kept: their branch has a work of {work}");
+                HeadersGiven::TooLight
+            }
+            Err(error) if error.is_lie() => HeadersGiven::Lie(error.to_string()),
+            Err(error) => HeadersGiven::Nothing(error.to_string()),
+        }
+    }
+
+    /// Hands headers to the owner.
+    fn store(
+        &self,
+        node: &NodeHandle,
+        asked: &HeadersAsked,
+        (headers, presync): (Vec<Header>, Option<Box<Presync>>),
+    ) -> HeadersGiven {
+        let full = headers.len() >= HEADERS_MAX;
+        let Some(last) = headers.last().map(Header::hash) else {
+            return HeadersGiven::Taken { last: None, full, gained: 0, presync };
+        };
+        let before = node.view().chain.headers().len();
+        match node.submit_headers(headers) {
+            Ok(_) => {
+                let gained = node.view().chain.headers().len().saturating_sub(before);
+                HeadersGiven::Taken { last: Some(last), full, gained, presync }
+            }
+            Err(error) if blame(&error) == Blame::Lie => HeadersGiven::Lie(error.to_string()),
+            Err(NodeError::Accept(AcceptError::Header(HeaderError::FromTheFuture {
+                latest,
+                got,
+            }))) => HeadersGiven::Early(seconds_until(latest, got)),
+            Err(error) => {
+                let peer = self.table().shown(&asked.peer);
+                log::info!("headers of {peer} are not taken: {error}");
+                HeadersGiven::NotTaken
+            }
+        }
+    }
+
     /// Hands what has arrived without a gap to the owner, until there is no more or another does.
     fn hand_over(&self, node: &NodeHandle) {
         loop {
@@ -76,26 +150,6 @@ impl Network {
             let handed = submit(node, ready);
             self.decide(node, |sync, scene| sync.handed(&handed, scene));
         }
-    }
-}
-
-/// Judges headers by what needs no chain, and hands those that are worth keeping to the owner.
-fn take_headers(
-    node: &NodeHandle,
-    asked: &HeadersAsked,
-    (headers, salt): (Vec<Header>, u64),
-) -> HeadersGiven {
-    if headers.first().is_some_and(|first| !asked.locator.contains(&first.previous)) {
-        return HeadersGiven::Nothing("its headers do not follow what we have".to_owned());
-    }
-    let joined = headers.windows(2).all(|pair| pair[1].previous == pair[0].hash());
-    let easiest = node.params().retarget.easiest;
-    if !joined || !headers.iter().all(|header| easiest.is_met_by(&header.hash())) {
-        return HeadersGiven::Lie("headers that do not join or have no proof of work".to_owned());
-    }
-    match walk_of(node, asked, &headers, salt) {
-        Some(presync) => walk(node, asked, (headers, presync)),
-        None => store(node, asked, (headers, None)),
     }
 }
 
@@ -120,53 +174,6 @@ fn walk_of(
         let stem = Stem { hash: stem.hash, facts, work: stem.total_work };
         Box::new(Presync::new(stem, needed, salt))
     })
-}
-
-/// Walks on along a branch, and keeps what has turned out to be worth it.
-fn walk(
-    node: &NodeHandle,
-    asked: &HeadersAsked,
-    (headers, mut presync): (Vec<Header>, Box<Presync>),
-) -> HeadersGiven {
-    match presync.take(node.params(), headers, node.now().unix) {
-        Ok(Taken::More) => HeadersGiven::Walked(presync),
-        Ok(Taken::Store(headers)) => store(node, asked, (headers, Some(presync))),
-        Ok(Taken::StoreLast(headers)) => store(node, asked, (headers, None)),
-        Ok(Taken::Early(seconds)) => HeadersGiven::Early(seconds),
-        Ok(Taken::TooLight(work)) => {
-            log::info!("headers of {} are not kept: their branch has a work of {work}", asked.peer);
-            HeadersGiven::TooLight
-        }
-        Err(error) if error.is_lie() => HeadersGiven::Lie(error.to_string()),
-        Err(error) => HeadersGiven::Nothing(error.to_string()),
-    }
-}
-
-/// Hands headers to the owner.
-fn store(
-    node: &NodeHandle,
-    asked: &HeadersAsked,
-    (headers, presync): (Vec<Header>, Option<Box<Presync>>),
-) -> HeadersGiven {
-    let full = headers.len() >= HEADERS_MAX;
-    let Some(last) = headers.last().map(Header::hash) else {
-        return HeadersGiven::Taken { last: None, full, gained: 0, presync };
-    };
-    let before = node.view().chain.headers().len();
-    match node.submit_headers(headers) {
-        Ok(_) => {
-            let gained = node.view().chain.headers().len().saturating_sub(before);
-            HeadersGiven::Taken { last: Some(last), full, gained, presync }
-        }
-        Err(error) if blame(&error) == Blame::Lie => HeadersGiven::Lie(error.to_string()),
-        Err(NodeError::Accept(AcceptError::Header(HeaderError::FromTheFuture { latest, got }))) => {
-            HeadersGiven::Early(seconds_until(latest, got))
-        }
-        Err(error) => {
-            log::info!("headers of {} are not taken: {error}", asked.peer);
-            HeadersGiven::NotTaken
-        }
-    }
 }
 
 /// Hands blocks to the owner, in order.

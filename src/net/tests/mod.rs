@@ -4,6 +4,7 @@ mod between;
 mod client;
 mod doors;
 mod live;
+mod logged;
 mod machine;
 mod mutations;
 mod peers;
