@@ -26,6 +26,19 @@ const ALIASES_MAX: usize = 4;
 /// them before it counts as a peer. Honest ones are busy or out of reach now and then.
 const CLAIM_TRIES_MAX: u32 = 3;
 
+/// How much a peer's word is worth when headers are asked for; the first come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Credit {
+    /// A person added it.
+    Named,
+    /// Its headers have borne out what it said.
+    Shown,
+    /// It was never asked in vain; anybody is that under a new name.
+    Fresh,
+    /// It was asked in vain.
+    Failed,
+}
+
 /// How long a peer, or a live connection to it, has to last before what went wrong earlier is forgotten.
 const STEADY: Duration = Duration::from_secs(60);
 
@@ -210,6 +223,9 @@ pub struct Peer {
     pub claim: Option<Claim>,
     /// How often in a row its headers did not show what it claims.
     pub unbacked: u32,
+    /// How often in a row it may yet be asked in vain before nothing counts any more of what its headers
+    /// have borne out.
+    pardons: u32,
     /// The tip that it claimed last and that its headers have shown to be lighter than it said.
     pub disproved: Option<BlockHash>,
     /// Whether it may show it now although it is not believed.
@@ -279,6 +295,7 @@ impl Peer {
             claim: None,
             is_own: false,
             unbacked: 0,
+            pardons: 0,
             disproved: None,
             on_trial: false,
             anchor: false,
@@ -386,8 +403,37 @@ impl Peer {
     }
 
     /// Whether it has failed to show what it claims too often to be a peer for now.
-    pub fn is_doubted(&self) -> bool {
+    pub const fn is_doubted(&self) -> bool {
         self.unbacked >= CLAIM_TRIES_MAX
+    }
+
+    /// Its headers have borne out what it said when it was asked for them.
+    pub const fn bear_out(&mut self) {
+        self.pardons = CLAIM_TRIES_MAX;
+    }
+
+    /// It was asked for its headers in vain.
+    pub const fn doubt(&mut self) {
+        self.unbacked = self.unbacked.saturating_add(1);
+        self.pardons = self.pardons.saturating_sub(1);
+        self.on_trial = false;
+    }
+
+    /// Where it stands among those who are asked for headers. To say less costs nothing and may be done
+    /// before each claim, so it wins nothing here.
+    pub const fn credit(&self) -> Credit {
+        match (self.manual && !self.is_doubted(), self.pardons, self.unbacked) {
+            (true, ..) => Credit::Named,
+            (false, 1.., _) => Credit::Shown,
+            (false, 0, 0) => Credit::Fresh,
+            (false, 0, 1..) => Credit::Failed,
+        }
+    }
+
+    /// Whether anybody may be it under a name that costs nothing: no person named it, and it has shown
+    /// nothing.
+    pub fn is_stranger(&self) -> bool {
+        !self.manual && self.credit() > Credit::Shown
     }
 
     /// Whether it says that its chain has more work than `work`, and may be asked for it.

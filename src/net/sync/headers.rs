@@ -7,6 +7,7 @@ use super::presync::Presync;
 use crate::chain::Chain;
 use crate::chain::headers::{HeaderNode, LOCATOR_MAX};
 use crate::net::peer::Claim;
+use crate::net::table::Table;
 use crate::primitives::{BlockHash, PeerId, Work};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,6 +23,14 @@ const HEADERS_OF_ONE_MAX: usize = 40_000;
 /// Peers that have come by themselves and are asked in one round at most: each may be silent, and
 /// come again as another. Fewer than [`HEADER_CALLS_MAX`].
 pub(super) const GUESTS_MAX: usize = 2;
+
+/// Strangers that are asked in one round at most, so that a round ends however many come, and the next
+/// begins with those that a person named.
+pub(super) const STRANGERS_MAX: usize = 6;
+
+/// Calls under way at most that strangers and those hold who have come by themselves: whatever they do,
+/// one is left for who is named or has shown something.
+pub(super) const CALLS_OF_ANYBODY_MAX: usize = HEADER_CALLS_MAX - 1;
 
 /// Calls for headers under way at most: beside one that is silent a few others are asked.
 pub(in crate::net) const HEADER_CALLS_MAX: usize = 3;
@@ -51,6 +60,11 @@ impl Asking {
     /// Whether nobody else may be asked before one of them answers.
     fn is_full(&self) -> bool {
         self.0.len() >= HEADER_CALLS_MAX
+    }
+
+    /// How many of them may be anybody.
+    fn of_anybody(&self, table: &Table) -> usize {
+        self.0.keys().filter(|peer| table.is_anybody(peer)).count()
     }
 
     /// How long the last of them is waited for; `None` if another may be asked.
@@ -101,11 +115,14 @@ pub(in crate::net) enum HeadersGiven {
     },
 }
 
-/// One round: every peer that claims more work than we have is asked, once, and a few of those that
-/// have come by themselves.
+/// One round: every peer that claims more work than we have is asked, once, and a few of the strangers
+/// and of those that have come by themselves. Who is silent holds a call for 10 s; so a round in which
+/// nobody answers ends within 40 s and the time of those who are no strangers.
 #[derive(Debug, Default)]
 pub(super) struct Headers {
     asked: BTreeSet<PeerId>,
+    /// Strangers among them.
+    strangers: usize,
     /// Whether there were any new ones.
     progress: bool,
     /// The walk that goes on.
@@ -196,7 +213,9 @@ impl Headers {
     /// bodies of those.
     fn choose(&mut self, asking: &Asking, scene: &Scene<'_>) -> Option<Walk> {
         let headers = scene.chain.headers();
-        let claims = scene.table.claiming_more(scene.chain.tip().total_work);
+        if is_far(scene.chain, headers.heaviest()) {
+            return None;
+        }
         let is_known = |claim: &Claim| {
             headers.get(&claim.tip).is_some_and(|known| known.total_work >= claim.work)
         };
@@ -205,19 +224,24 @@ impl Headers {
                 || asking.0.contains_key(peer)
                 || scene.table.is_early(peer, scene.times())
         };
-        let mut unasked =
-            claims.into_iter().filter(|(peer, claim)| !is_out(peer) && !is_known(claim));
-        let (peer, claim) = unasked.next().filter(|_| !is_far(scene.chain, headers.heaviest()))?;
-        if peer.address().is_none() && !self.has_turn_for_guest(asking) {
-            return None;
-        }
+        let has_call = asking.of_anybody(scene.table) < CALLS_OF_ANYBODY_MAX;
+        let mut claims = scene.table.claiming_more(scene.chain.tip().total_work).into_iter();
+        let (peer, claim) = claims.find(|(peer, claim)| {
+            let has_turn = !scene.table.is_anybody(peer) || (has_call && self.has_turn(peer, asking));
+            has_turn && !is_out(peer) && !is_known(claim)
+        })?;
+        let is_stranger = peer.address().is_some() && scene.table.is_anybody(&peer);
+        self.strangers += usize::from(is_stranger);
         self.asked.insert(peer.clone());
         Some(Walk { peer, claim, last: None, given: 0, presync: None })
     }
 
-    /// Whether one more is asked that has come by itself: what was found already is fetched before, and
-    /// those of earlier rounds that are still silent count, so that a call is left for who is called.
-    fn has_turn_for_guest(&self, asking: &Asking) -> bool {
+    /// Whether one more is asked that is a stranger, or that has come by itself: of the latter, what was
+    /// found already is fetched before, and those of earlier rounds that are still silent count.
+    fn has_turn(&self, peer: &PeerId, asking: &Asking) -> bool {
+        if peer.address().is_some() {
+            return self.strangers < STRANGERS_MAX;
+        }
         let all = self.asked.iter().chain(asking.0.keys());
         let guests: BTreeSet<_> = all.filter(|peer| peer.address().is_none()).collect();
         !self.progress && guests.len() < GUESTS_MAX
@@ -258,7 +282,13 @@ impl Headers {
                 self.go_on(walk, asking, scene.now);
             }
             Step::More(shown) => scene.table.disprove(peer, claim_of(&shown)),
-            Step::End(shown) => scene.table.judge_claim(peer, claim_of(&shown), scene.now),
+            Step::End(shown) => {
+                // As it was said when it was asked: to say less meanwhile shows nothing.
+                if shown.total_work >= walk.claim.work {
+                    scene.table.borne_out(peer);
+                }
+                scene.table.judge_claim(peer, claim_of(&shown), scene.now);
+            }
             Step::Stop => {}
         }
         true

@@ -13,6 +13,7 @@ use crate::testkit::{TestChain, handshake};
 use crate::wire::Handshake;
 
 mod state;
+mod strangers;
 
 const EVERY: Duration = Duration::from_secs(10);
 

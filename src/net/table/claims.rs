@@ -74,6 +74,13 @@ impl Table {
         self.welcome_back(id);
     }
 
+    /// The headers of a peer have borne out what it said when it was asked for them.
+    pub fn borne_out(&mut self, id: &PeerId) {
+        if let Some(peer) = self.find_mut(id) {
+            peer.bear_out();
+        }
+    }
+
     /// A peer claims no more than is known. It is one again, and yet stands behind those whose headers
     /// were never waited for in vain: to say less costs nothing, and may be done before each claim.
     pub fn welcome_back(&mut self, id: &PeerId) {
@@ -87,8 +94,7 @@ impl Table {
     /// A peer was asked for its headers and did not answer: one reason more to doubt what it says.
     pub fn doubt(&mut self, id: &PeerId) {
         if let Some(peer) = self.find_mut(id) {
-            peer.unbacked = peer.unbacked.saturating_add(1);
-            peer.on_trial = false;
+            peer.doubt();
         }
     }
 
@@ -138,25 +144,28 @@ impl Table {
         self.peers().any(|peer| peer.is_connected() && lacks(peer))
     }
 
-    /// Peers that say they have more than `work`: first those that are believed most, of these those
-    /// that a person added, then the one that says the most. Who has come by itself is last, the
-    /// longest connected first: whoever says much, gives nothing and comes again stands behind all
-    /// others.
+    /// Peers that say they have more than `work`, in the order of their [`Credit`]: of those with an equal
+    /// one first those who were asked in vain least often, then the one that says the most. Of strangers
+    /// the one that is known longest comes first, and who has come by itself is last: whoever says much,
+    /// gives nothing and comes again under another name stands behind all others.
     pub fn claiming_more(&self, work: Work) -> Vec<(PeerId, Claim)> {
         let claiming = self.peers().filter(|peer| peer.claims_more_than(work));
         let mut claims: Vec<_> = claiming
             .filter_map(|peer| {
                 let claim = peer.claim?;
-                let came = match &peer.id {
-                    PeerId::At(_) => None,
-                    PeerId::Link(id) => Some(*id),
-                };
-                let place = (peer.unbacked, came, !peer.manual, Reverse(claim.work));
+                let age = if peer.is_stranger() { peer.serial } else { 0 };
+                let is_guest = peer.id.address().is_none();
+                let place = (is_guest, peer.credit(), peer.unbacked, age, Reverse(claim.work));
                 Some((place, peer.id.clone(), claim))
             })
             .collect();
         claims.sort_by_key(|(place, ..)| *place);
         claims.into_iter().map(|(_, id, claim)| (id, claim)).collect()
+    }
+
+    /// Whether a peer has come by itself, is a stranger, or is none any more.
+    pub fn is_anybody(&self, id: &PeerId) -> bool {
+        id.address().is_none() || self.find(id).is_none_or(Peer::is_stranger)
     }
 
     /// Those who say to have more than `work` and whose word counts. That of a peer which a person added
