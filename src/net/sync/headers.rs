@@ -227,7 +227,8 @@ impl Headers {
         let has_call = asking.of_anybody(scene.table) < CALLS_OF_ANYBODY_MAX;
         let mut claims = scene.table.claiming_more(scene.chain.tip().total_work).into_iter();
         let (peer, claim) = claims.find(|(peer, claim)| {
-            let has_turn = !scene.table.is_anybody(peer) || (has_call && self.has_turn(peer, asking));
+            let has_turn =
+                !scene.table.is_anybody(peer) || (has_call && self.has_turn(peer, asking));
             has_turn && !is_out(peer) && !is_known(claim)
         })?;
         let is_stranger = peer.address().is_some() && scene.table.is_anybody(&peer);
