@@ -6,9 +6,9 @@
 //!
 //! Invariants: at most [`HEARD_MAX`] addresses, of which at most [`OF_ONE_SOURCE_MAX`] that never
 //! answered come from one network, and at most [`ANSWERED_MAX`] have answered. What never answered
-//! pushes out only what never answered. At most one call a second is due to the book, and to one
-//! place at most one in [`REDIAL_PAUSE`], whatever is forgotten and heard again meanwhile: nobody can
-//! use us to trouble others.
+//! pushes out only what never answered. At most one call a second is due to the book, and of its calls
+//! at most one in [`REDIAL_PAUSE`] goes to one place, whatever is forgotten and heard again meanwhile:
+//! nobody can use us to trouble others.
 
 use super::client::Pace;
 use super::dice::Dice;
@@ -124,7 +124,8 @@ struct Seed {
 /// Who is spoken with already.
 #[derive(Clone, Copy)]
 pub struct Known<'a> {
-    /// Peers that are called at their addresses and whose last exchange went well.
+    /// Peers that are called at their addresses and whose last exchange went well, but for those that have
+    /// only named themselves to us.
     pub connected: &'a [PeerAddress],
     /// Peers that are called at their addresses, whether they answer or not.
     pub peers: usize,
@@ -169,6 +170,11 @@ impl Book {
     /// Whether the settings name nodes to ask for others, besides this very node.
     pub fn has_seeds(&self) -> bool {
         !self.seeds.is_empty()
+    }
+
+    /// Whether the settings name the node at an address to ask it for others.
+    pub fn is_seed(&self, address: &PeerAddress) -> bool {
+        self.seeds.iter().any(|seed| seed.address == *address)
     }
 
     /// How many addresses are known.
@@ -272,17 +278,6 @@ impl Book {
     /// Whether it is time to look for an address to call.
     pub fn is_due(&self, now: Duration) -> bool {
         now >= self.due && now >= self.look
-    }
-
-    /// Whether the place of an address that a stranger names may be called now; if so it is, and
-    /// counts as called.
-    pub fn permit(&mut self, address: &PeerAddress, times: Times) -> bool {
-        self.called.retain(|_, called| called.until > times.monotonic);
-        let is_free = times.monotonic >= self.due && !self.called.contains_key(&Place::of(address));
-        if is_free {
-            self.note_call(address, times);
-        }
-        is_free
     }
 
     fn note_call(&mut self, address: &PeerAddress, times: Times) {

@@ -118,6 +118,9 @@ impl Network {
         }
         if is_new {
             log::info!("{} is now a peer", candidate.address);
+            if self.book().is_seed(&candidate.address) {
+                self.table().looked_for(&candidate.address);
+            }
             self.book().answered(&candidate.address, times(&node));
             self.save();
         }

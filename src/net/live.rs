@@ -8,7 +8,7 @@ use super::eviction::{Admission, admit};
 use super::job::{Begun, Kind};
 use super::lines::{Line, Lines, Stage, Terms, Way};
 use super::links::{Code, LinkEnd, LinkEvent};
-use super::outbound::{Choice, Fact, Standing, choose};
+use super::outbound::{Choice, Fact, choose};
 use super::peer::Peer;
 use super::{Network, lock};
 use crate::node::{NodeHandle, Origin};
@@ -305,7 +305,7 @@ impl Network {
             let address = peer.id.address()?.clone();
             let link = lines.to(&address).map(|(_, line)| line.since);
             Some(Fact {
-                standing: standing(peer),
+                standing: peer.standing(),
                 instance: peer.instance,
                 answers: peer.is_connected(),
                 not_before: peer.link_not_before,
@@ -339,12 +339,4 @@ impl Network {
 
 fn no_peer() -> LinkEnd {
     LinkEnd::ours(Code::Done, "it is no peer")
-}
-
-fn standing(peer: &Peer) -> Standing {
-    match (peer.manual, peer.anchor) {
-        (true, _) => Standing::Manual,
-        (false, true) => Standing::Anchor,
-        (false, false) => Standing::Learned,
-    }
 }

@@ -2,12 +2,12 @@
 //!
 //! First those that a person added, then the anchors of the last run, then those that are connected
 //! already, then any that answer, and of these one of each network before a second. So nobody who
-//! has many addresses of one network can take all places, and whoever calls us takes none.
+//! has many addresses of one network can take all places, and whoever has named itself to us takes
+//! those only that nobody else is there for.
 
-use super::place::{Group, is_of_internet};
+use super::place::of_same_network;
 use crate::primitives::PeerAddress;
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Live connections that this node opens. More cost every node a place for incoming ones; with
@@ -40,8 +40,10 @@ pub enum Standing {
     Manual,
     /// It was among those connected longest in the last run.
     Anchor,
-    /// It came by itself, or was heard of.
+    /// We have looked for it: it was heard of.
     Learned,
+    /// It has named itself to us, as whoever has many addresses can do with all of them.
+    Came,
 }
 
 /// What the choice needs to know of a peer that is called at its address.
@@ -77,8 +79,9 @@ pub fn choose(facts: &[Fact], now: Duration) -> Choice {
     let mut able: Vec<&Fact> = facts.iter().filter(|fact| fact.is_able(now)).collect();
     able.sort_by_key(|fact| fact.rank());
     let mut chosen: Vec<&Fact> = Vec::new();
-    for of_group_max in [1, OF_GROUP_MAX] {
-        for fact in &able {
+    let turns = [Standing::Learned, Standing::Came].map(|last| [(last, 1), (last, OF_GROUP_MAX)]);
+    for (last, of_group_max) in turns.into_iter().flatten() {
+        for fact in able.iter().filter(|fact| fact.standing <= last) {
             if chosen.len() < OUTBOUND_TARGET && fits(fact, &chosen, of_group_max) {
                 chosen.push(fact);
             }
@@ -104,11 +107,8 @@ pub fn anchors(facts: &[Fact]) -> Vec<PeerAddress> {
 /// For how many nodes these addresses count: those of one network of the Internet for no more than
 /// [`OF_GROUP_MAX`], so that nobody who has many there keeps us from looking for others.
 pub fn independent(addresses: &[PeerAddress]) -> usize {
-    let mut of_group: BTreeMap<Group, usize> = BTreeMap::new();
-    let counts = addresses.iter().filter(|address| {
-        let before = of_group.entry(Group::of(address)).or_default();
-        *before += 1;
-        *before <= OF_GROUP_MAX || !is_of_internet(address)
+    let counts = addresses.iter().enumerate().filter(|(place, address)| {
+        of_same_network(address, addresses[..*place].iter()) < OF_GROUP_MAX
     });
     counts.count()
 }
@@ -124,10 +124,9 @@ fn fits(fact: &Fact, chosen: &[&Fact], of_group_max: usize) -> bool {
     if chosen.iter().any(|other| is_same(other)) {
         return false;
     }
-    let is_counted = fact.standing == Standing::Learned && is_of_internet(&fact.address);
-    let group = Group::of(&fact.address);
-    let of_group = chosen.iter().filter(|other| Group::of(&other.address) == group).count();
-    !is_counted || of_group < of_group_max
+    let is_counted = fact.standing >= Standing::Learned;
+    let others = chosen.iter().map(|other| &other.address);
+    !is_counted || of_same_network(&fact.address, others) < of_group_max
 }
 
 impl Fact {
@@ -143,7 +142,7 @@ impl Fact {
 
 #[cfg(test)]
 mod tests {
-    use super::Standing::{Anchor, Learned, Manual};
+    use super::Standing::{Anchor, Came, Learned, Manual};
     use super::*;
 
     const NOW: Duration = Duration::from_secs(100);
@@ -230,6 +229,18 @@ mod tests {
             let facts: Vec<_> = (1..=9).map(|n| fact(&format!("{inner}{n}"), Learned)).collect();
             assert_eq!(choose(&facts, NOW).open.len(), OUTBOUND_TARGET, "{inner}");
         }
+    }
+
+    #[test]
+    fn who_named_itself_takes_only_what_nobody_else_is_there_for() {
+        let mut facts: Vec<_> = (1..=9).map(|n| linked(&format!("{n}.1.0.1:5"), Came, n)).collect();
+        check(&facts, &[], &["9.1.0.1:5"]);
+        // Two of one network come before all of them, a third does not.
+        facts.pop();
+        facts.extend((1..=3).map(|n| fact(&format!("20.1.0.{n}:5"), Learned)));
+        check(&facts, &["20.1.0.1:5", "20.1.0.2:5"], &["7.1.0.1:5", "8.1.0.1:5"]);
+        let of_one: Vec<_> = (1..=9).map(|n| fact(&format!("1.1.0.{n}:5"), Came)).collect();
+        check(&of_one, &["1.1.0.1:5", "1.1.0.2:5"], &[]);
     }
 
     #[test]

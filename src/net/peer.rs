@@ -1,5 +1,6 @@
 //! One peer: what is known of it, and what waits to be sent to it.
 
+use super::outbound::Standing;
 use crate::node::ports::{PeerInfo, PeerState};
 use crate::primitives::{BlockHash, Height, PeerAddress, PeerId, Txid, UnixTime, Work};
 use crate::wire::{ANNOUNCED_BLOCKS_MAX, ANNOUNCED_IDS_MAX, AnnouncedBlock};
@@ -209,6 +210,8 @@ pub struct Peer {
     pub from: Option<IpAddr>,
     /// Whether a person added it.
     pub manual: bool,
+    /// Whether it became a peer because it has named itself to us; see [`Self::standing`].
+    pub came: bool,
     /// Whether it was found to be this very node.
     pub is_own: bool,
     /// How it stands.
@@ -293,6 +296,7 @@ impl Peer {
             instance: None,
             aliases: Vec::new(),
             claim: None,
+            came: false,
             is_own: false,
             unbacked: 0,
             pardons: 0,
@@ -337,6 +341,7 @@ impl Peer {
     pub fn remember(&mut self, other: Self) {
         self.manual |= other.manual;
         self.anchor |= other.anchor;
+        self.came &= other.came;
         self.last_seen = self.last_seen.max(other.last_seen);
         self.failures = self.failures.min(other.failures);
         self.due = self.due.min(other.due);
@@ -373,6 +378,21 @@ impl Peer {
     /// Whether it is called at its address, and no person named that.
     pub fn is_learned(&self) -> bool {
         !self.manual && self.id.address().is_some()
+    }
+
+    /// Why it is in the table. One that has named itself does not become more by staying.
+    pub const fn standing(&self) -> Standing {
+        match (self.manual, self.came, self.anchor) {
+            (true, ..) => Standing::Manual,
+            (false, true, _) => Standing::Came,
+            (false, false, true) => Standing::Anchor,
+            (false, false, false) => Standing::Learned,
+        }
+    }
+
+    /// Whether it has named itself to us, and nobody looked for it.
+    pub fn has_come(&self) -> bool {
+        self.standing() == Standing::Came
     }
 
     /// Whether this is the peer that is meant by `id`.

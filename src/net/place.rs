@@ -161,6 +161,19 @@ pub fn is_of_internet(address: &PeerAddress) -> bool {
     address.ip().is_none_or(|ip| scope(ip) == Some(Scope::Open))
 }
 
+/// How many of these are of the same network of the Internet as an address; none if that is of an inner
+/// one.
+pub fn of_same_network<'a>(
+    address: &PeerAddress,
+    others: impl Iterator<Item = &'a PeerAddress>,
+) -> usize {
+    if !is_of_internet(address) {
+        return 0;
+    }
+    let network = Group::of(address);
+    others.filter(|other| Group::of(other) == network).count()
+}
+
 /// How near the one who names others is, as far as its address tells. A name without a dot exists in
 /// one's own network only.
 pub fn scope_of_source(source: &PeerAddress) -> Scope {

@@ -19,6 +19,8 @@ mod task;
 
 #[cfg(test)]
 pub(super) use self::claims::HEARD_FOR;
+#[cfg(test)]
+pub(super) use self::members::CAME_MAX;
 pub use self::task::{Candidate, Outcome, Target, Task};
 
 use super::outbound::{BACKOFF_MAX, BACKOFF_MIN, backoff};
@@ -396,6 +398,7 @@ fn meet(peer: &mut Peer, theirs: &Handshake, times: Times) {
     if std::mem::take(&mut peer.is_missed) {
         log::info!("peer {} answers now", peer.id);
     }
+    peer.is_own = false;
     peer.connected_since.get_or_insert(times.monotonic);
     (peer.instance, peer.says_linked) = (Some(theirs.instance), theirs.linked);
     peer.claim = Some(Claim { height: theirs.height, tip: theirs.tip, work: theirs.work });

@@ -191,7 +191,7 @@ impl Table {
         self.peers().filter(|peer| peer.state == PeerState::New).filter(is_next)
     }
 
-    /// Whether a person has named a node other than this one. One of another chain counts as well: the
+    /// Whether a person has named a node other than this one, which may answer where this one did before. One of another chain counts as well: the
     /// person expects company, and has none.
     pub fn is_someone_named(&self) -> bool {
         self.peers().any(|peer| peer.manual && !peer.is_own)

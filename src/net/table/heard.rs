@@ -20,7 +20,8 @@ impl Table {
             return None;
         }
         let with_address = || self.peers().filter(|peer| peer.id.address().is_some());
-        let connected = with_address().filter(|peer| peer.is_connected());
+        // Or whoever calls us from many places would keep us from looking for others.
+        let connected = with_address().filter(|peer| peer.is_connected() && !peer.has_come());
         let connected: Vec<_> = connected.filter_map(|peer| peer.id.address().cloned()).collect();
         let known = Known {
             connected: &connected,
@@ -71,12 +72,13 @@ impl Table {
         Some(Task::Addresses(target))
     }
 
-    /// Those to call first after a restart: they were connected longest, and no person names them.
+    /// Those to call first after a restart: they were connected longest, and no person names them. Who has
+    /// named itself is one if there are no others.
     pub(super) fn anchors(&self) -> Vec<PeerId> {
         let learned = self.peers().filter(|peer| !peer.manual && peer.is_connected());
         let mut since: Vec<_> =
-            learned.filter_map(|peer| Some((peer.connected_since?, &peer.id))).collect();
+            learned.filter_map(|peer| Some((peer.came, peer.connected_since?, &peer.id))).collect();
         since.sort();
-        since.into_iter().take(ANCHORS_MAX).map(|(_, id)| id.clone()).collect()
+        since.into_iter().take(ANCHORS_MAX).map(|(.., id)| id.clone()).collect()
     }
 }

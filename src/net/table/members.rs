@@ -6,7 +6,7 @@ use super::{
 };
 use crate::net::outbound::backoff;
 use crate::net::peer::Peer;
-use crate::net::place::{Group, Place, is_of_internet, is_spelling_of};
+use crate::net::place::{Place, is_of_internet, is_spelling_of, of_same_network};
 use crate::node::ports::PeerState;
 use crate::primitives::peer_address::Host;
 use crate::primitives::{PeerAddress, PeerId, UnixTime};
@@ -14,6 +14,10 @@ use crate::wire::{Handshake, PeerRecord, Reach};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
+
+/// Learned peers that have named themselves to us, so that there is always room for those that we look
+/// for. One that has not answered for long gives way.
+pub(in crate::net) const CAME_MAX: usize = LEARNED_MAX / 4 * 3;
 
 /// Learned peers of one place of the Internet: a household has a few nodes.
 const OF_PLACE_MAX: usize = 2;
@@ -123,7 +127,9 @@ impl Table {
         let is_source = candidate.address.ip() == Some(candidate.client);
         let has_place =
             self.candidates.len() < CANDIDATES_MAX && of_one.count() < CANDIDATES_OF_ONE_MAX;
-        let has_room = self.has_room_for(&candidate.address) && self.has_learned_room(now);
+        let has_room = self.has_room_for(&candidate.address)
+            && self.has_learned_room(now)
+            && self.has_room_to_come(now);
         if is_source && !away && !waits && has_place && has_room {
             self.candidates.push_back(candidate);
         }
@@ -147,26 +153,36 @@ impl Table {
 
     pub(super) fn has_learned_room(&self, now: Duration) -> bool {
         let learned = self.peers().filter(|peer| peer.is_learned()).count();
-        (learned < LEARNED_MAX && self.has_room()) || self.most_missed(now).is_some()
+        (learned < LEARNED_MAX && self.has_room())
+            || self.most_missed(Peer::is_learned, now).is_some()
+    }
+
+    /// Whether one more that has named itself may become a peer.
+    fn has_room_to_come(&self, now: Duration) -> bool {
+        self.has_place_to_come() || self.most_missed(Peer::has_come, now).is_some()
+    }
+
+    fn has_place_to_come(&self) -> bool {
+        self.peers().filter(|peer| peer.has_come()).count() < CAME_MAX
     }
 
     /// Whether a place and a network have fewer learned peers than may be of them.
     fn has_room_for(&self, address: &PeerAddress) -> bool {
-        let learned = self.peers().filter(|peer| peer.is_learned());
-        let (place, network) = (Place::of(address), Group::of(address));
-        let others =
-            learned.filter_map(|peer| peer.id.address()).filter(|other| is_of_internet(other));
-        let (mut of_place, mut of_network) = (0, 0);
-        for other in others.filter(|other| Group::of(other) == network) {
-            of_network += 1;
-            of_place += usize::from(Place::of(other) == place);
+        if !is_of_internet(address) {
+            return true;
         }
-        of_place < OF_PLACE_MAX && of_network < OF_NETWORK_MAX
+        let learned = || {
+            let learned = self.peers().filter(|peer| peer.is_learned());
+            learned.filter_map(|peer| peer.id.address())
+        };
+        let place = Place::of(address);
+        let of_place = learned().filter(|other| Place::of(other) == place).count();
+        of_place < OF_PLACE_MAX && of_same_network(address, learned()) < OF_NETWORK_MAX
     }
 
-    /// A learned peer that has not answered for long.
-    fn most_missed(&self, now: Duration) -> Option<PeerId> {
-        let missed = self.peers().filter(|peer| peer.is_learned() && !peer.busy);
+    /// One of these peers that has not answered for long.
+    fn most_missed(&self, among: impl Fn(&Peer) -> bool, now: Duration) -> Option<PeerId> {
+        let missed = self.peers().filter(|peer| among(peer) && !peer.busy);
         let since = |peer: &&Peer| {
             peer.failing_since.filter(|since| now.saturating_sub(*since) > MISSED_FOR)
         };
@@ -208,13 +224,13 @@ impl Table {
     pub fn merge(&mut self, address: &PeerAddress, twin: &PeerAddress) -> Option<PeerAddress> {
         let ids = (PeerId::from(address.clone()), PeerId::from(twin.clone()));
         let (one, other) = (self.peers.get(&ids.0)?, self.peers.get(&ids.1)?);
-        let manual = one.manual || other.manual;
+        let (manual, came) = (one.manual || other.manual, one.came && other.came);
         let is_first = one.manual && !other.manual;
         let (keep, drop) = if is_first { (ids.0, ids.1) } else { (ids.1, ids.0) };
         self.peers.remove(&drop);
         let kept = self.peers.get_mut(&keep)?;
         kept.add_alias(drop.address()?.clone());
-        kept.manual = manual;
+        (kept.manual, kept.came) = (manual, came);
         keep.address().cloned()
     }
 
@@ -245,7 +261,24 @@ impl Table {
         self.suspect_calls -= 1;
         self.call_backs -= 1;
         let theirs = theirs.filter(|theirs| theirs.instance == candidate.instance);
-        theirs.is_some_and(|theirs| self.take_in(&candidate.address, theirs, times))
+        let (address, now) = (&candidate.address, times.monotonic);
+        let is_taken = self.has_room_to_come(now)
+            && theirs.is_some_and(|theirs| self.take_in(address, theirs, times));
+        if is_taken {
+            let missed =
+                self.most_missed(Peer::has_come, now).filter(|_| !self.has_place_to_come());
+            missed.map(|missed| self.peers.remove(&missed));
+            let newcomer = self.peers.get_mut(&address.clone().into());
+            newcomer.expect("just taken in").came = true;
+        }
+        is_taken
+    }
+
+    /// A peer that has named itself is one that we look for as well.
+    pub fn looked_for(&mut self, address: &PeerAddress) {
+        if let Some(peer) = self.find_mut(&address.clone().into()) {
+            peer.came = false;
+        }
     }
 
     /// Takes in who has answered at an address, unless a person wants it away or there is no room.
@@ -261,7 +294,7 @@ impl Table {
         self.peers.values_mut().for_each(|peer| peer.drop_alias(address));
         let learned = self.peers().filter(|peer| peer.is_learned()).count();
         if (learned >= LEARNED_MAX || !self.has_room())
-            && let Some(missed) = self.most_missed(times.monotonic)
+            && let Some(missed) = self.most_missed(Peer::is_learned, times.monotonic)
         {
             self.peers.remove(&missed);
         }
@@ -282,6 +315,7 @@ impl Table {
                 last_tried: peer.tried.map(|tried| times.unix_at(tried)).unwrap_or_default(),
                 failures: peer.failures,
                 anchor: anchors.contains(&peer.id),
+                came: peer.has_come(),
                 ..PeerRecord::new(peer.id.address()?.clone())
             })
         });
@@ -326,7 +360,7 @@ impl Table {
 fn remembered(record: &PeerRecord, times: Times) -> Peer {
     let mut peer = Peer::new(record.node.clone().into(), 0, record.manual);
     peer.last_seen = (record.last_seen != UnixTime(0)).then_some(record.last_seen);
-    peer.anchor = record.anchor;
+    (peer.anchor, peer.came) = (record.anchor, record.came);
     if !peer.manual && !peer.anchor && record.failures > 0 {
         peer.failures = record.failures;
         let pause = backoff(record.failures);

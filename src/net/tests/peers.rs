@@ -302,6 +302,28 @@ fn joining_a_heavier_branch_warns_of_the_coins_that_it_costs() {
 }
 
 #[test]
+fn a_peer_whose_headers_stand_on_a_branch_above_our_tip_can_be_added() {
+    let world = World::new();
+    let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    one.node.create_wallet().unwrap();
+    one.mine();
+    other.mine_many(5);
+    let headers = |from: u32, to: u32| -> Vec<_> {
+        let view = other.node.view();
+        (from..=to).map(|height| view.chain.block_at(Height(height)).unwrap().node.header).collect()
+    };
+    one.node.submit_headers(headers(1, 4)).unwrap();
+    // Which follows what we have asked from, and what we have only heard of.
+    let last = headers_to_json(&headers(5, 5));
+    let lie: Lie = Arc::new(move |call| {
+        matches!(call, Question::Headers { .. }).then(|| reply(200, last.clone()))
+    });
+    world.serve(&address(2), Server::Liar(other.network.clone(), other.node.clone(), lie));
+    assert_eq!(one.network.add(other.at()), Ok(None));
+    assert!(one.is_connected_to(&other));
+}
+
+#[test]
 fn nobody_waits_for_a_sync_that_brings_nothing_nor_when_the_node_stops() {
     let world = World::new();
     let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));

@@ -3,7 +3,8 @@
 use crate::net::client::Pace;
 use crate::net::peer::OUTBOX_TRANSFERS_MAX;
 use crate::net::table::{
-    Candidate, LEARNED_MAX, Outcome, PAUSED_MAX, PEERS_MAX, REMOVED_MAX, Table, Task, Times,
+    CAME_MAX, Candidate, LEARNED_MAX, Outcome, PAUSED_MAX, PEERS_MAX, REMOVED_MAX, Table, Task,
+    Times,
 };
 use crate::node::ports::PeerState;
 use crate::primitives::{Height, LinkId, PeerAddress, PeerId, Txid, U256, UnixTime, Work};
@@ -309,7 +310,10 @@ fn those_who_come_by_themselves_leave_room_for_those_who_are_added() {
             table.called_back(&candidate, Some(&handshake(port.into())), times(seconds(1)));
         }
     }
-    assert_eq!(table.peers().count(), LEARNED_MAX);
+    assert_eq!(table.peers().count(), CAME_MAX);
+    let found = (400..600)
+        .filter(|port| table.take_in(&at(*port), &handshake((*port).into()), times(seconds(1))));
+    assert_eq!(found.count(), LEARNED_MAX - CAME_MAX);
     for port in 201..=300 {
         if table.has_room() {
             table.add_manual(&at(port));

@@ -27,6 +27,8 @@ pub struct PeerRecord {
     pub refused_until: UnixTime,
     /// Whether it is one of those that were connected longest, to be called first.
     pub anchor: bool,
+    /// Whether it has only named itself.
+    pub came: bool,
     /// The network of who named it, if it is no peer but an address in the book.
     pub source: Option<Host>,
 }
@@ -50,6 +52,8 @@ struct RawPeerRecord<'a> {
     #[serde(borrow, default)]
     anchor: Optional<'a>,
     #[serde(borrow, default)]
+    came: Optional<'a>,
+    #[serde(borrow, default)]
     source: Optional<'a>,
 }
 
@@ -65,6 +69,7 @@ impl PeerRecord {
             failures: 0,
             refused_until: UnixTime(0),
             anchor: false,
+            came: false,
             source: None,
         }
     }
@@ -88,12 +93,13 @@ impl PeerRecord {
             failures: number(raw.failures, "failures")?,
             refused_until: UnixTime(number(raw.refused_until, "refused_until")?),
             anchor: raw.anchor.read(|field| field.truth("anchor"))?.unwrap_or_default(),
+            came: raw.came.read(|field| field.truth("came"))?.unwrap_or_default(),
             source: raw.source.read(|field| field.host("source"))?,
         })
     }
 
     /// `{"node","manual","removed","last_seen"}`, and of `last_tried`, `failures`,
-    /// `refused_until`, `anchor` and `source` what says something.
+    /// `refused_until`, `anchor`, `came` and `source` what says something.
     pub fn to_json(&self) -> String {
         let Self { node, manual, removed, last_seen, .. } = self;
         let mut text = format!(
@@ -108,8 +114,10 @@ impl PeerRecord {
                 write!(text, r#","{name}":{number}"#).expect("a String takes everything");
             }
         }
-        if self.anchor {
-            text.push_str(r#","anchor":true"#);
+        for (name, is_so) in [("anchor", self.anchor), ("came", self.came)] {
+            if is_so {
+                write!(text, r#","{name}":true"#).expect("a String takes everything");
+            }
         }
         if let Some(source) = &self.source {
             write!(text, r#","source":"{source}""#).expect("a String takes everything");
@@ -127,7 +135,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_peer_record_survives_its_line(
-            (manual, removed, anchor) in any::<(bool, bool, bool)>(),
+            (manual, removed, anchor, came) in any::<(bool, bool, bool, bool)>(),
             (seen, tried, until, failures) in any::<(u32, u32, u32, u32)>(),
             source in prop::option::of(any::<[u8; 4]>()),
         ) {
@@ -139,6 +147,7 @@ mod tests {
                 failures,
                 refused_until: UnixTime(until),
                 anchor,
+                came,
                 source: source.map(|ip| Host::Ip(ip.into())),
                 ..PeerRecord::new("[::1]:5000".parse().unwrap())
             };
@@ -156,6 +165,7 @@ mod tests {
         let table = [
             ("}", Ok(known.clone())),
             (r#","anchor":true}"#, Ok(PeerRecord { anchor: true, ..known.clone() })),
+            (r#","came":true}"#, Ok(PeerRecord { came: true, ..known.clone() })),
             (r#","failures":3}"#, Ok(PeerRecord { failures: 3, ..known.clone() })),
             (r#","source":"[2001:db8::]"}"#, Ok(PeerRecord { source, ..known.clone() })),
             (r#","failures":-1}"#, Err("field-bad-number")),
