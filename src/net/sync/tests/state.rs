@@ -28,6 +28,12 @@ impl Bench {
         assert!(self.table.take_in(&at(port), &said, at_time(self.now)));
     }
 
+    /// A peer that nobody added says that it has no more than genesis.
+    fn learn_of_an_equal(&mut self, port: u16) {
+        let said = said(&TestChain::dev(), UnixTime(1_000));
+        assert!(self.table.take_in(&at(port), &said, at_time(self.now)));
+    }
+
     /// A peer of the last run.
     fn remember(&mut self, port: u16) {
         self.table.restore(&PeerRecord::new(at(port)), at_time(self.now)).unwrap();
@@ -116,6 +122,23 @@ fn nobody_who_answers_is_nobody_who_agrees() {
                 b.agree(1);
                 b.add(2);
                 b.fall_silent(2);
+            },
+            SyncState::Synced,
+        ),
+        (
+            "all seeds are dead and one stranger agrees",
+            |b| {
+                b.has_seeds = true;
+                b.learn_of_an_equal(1);
+            },
+            SyncState::Synced,
+        ),
+        (
+            "those that were added are dead and one stranger agrees",
+            |b| {
+                b.add(1);
+                b.fall_silent(1);
+                b.learn_of_an_equal(2);
             },
             SyncState::Synced,
         ),
