@@ -4,6 +4,7 @@
 mod contract;
 mod events;
 mod exchanged;
+mod json;
 mod reads;
 mod refused;
 mod relayed;
