@@ -1,6 +1,7 @@
 //! Real nodes with their owners and files in one process, joined by a network that is a map.
 
 mod between;
+mod busy;
 mod came;
 mod client;
 mod doors;

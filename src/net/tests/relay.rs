@@ -8,7 +8,7 @@ use crate::primitives::hash::sha256;
 use crate::primitives::{CompactBlock, PeerId, Txid};
 use crate::wire::{AnnouncedBlock, Announcement, PoolSummary};
 
-fn pay(from: &TestNode, nonce: u64) -> crate::primitives::Txid {
+pub(super) fn pay(from: &TestNode, nonce: u64) -> crate::primitives::Txid {
     let (chain_id, to) = (from.node.chain_id(), TestKey::new(99).public);
     let transfer = TestKey::dev(1).pay(to, (100, 0), nonce, &chain_id);
     let id = transfer.id();
@@ -16,7 +16,7 @@ fn pay(from: &TestNode, nonce: u64) -> crate::primitives::Txid {
     id
 }
 
-fn has(node: &TestNode, id: &crate::primitives::Txid) -> bool {
+pub(super) fn has(node: &TestNode, id: &crate::primitives::Txid) -> bool {
     node.node.view().chain.pool().get(id).is_some()
 }
 
