@@ -1,6 +1,7 @@
 //! Who becomes a peer, who does not, and who stays one.
 
 use super::*;
+use crate::net::outbound::Standing;
 
 fn listed(node: &TestNode, other: u16) -> bool {
     node.peers().contains(&address(other))
@@ -407,6 +408,22 @@ fn seeds_bring_a_node_to_the_others_and_dead_ones_do_no_harm() {
     let third = TestNode::start(&world, 3);
     wait_long(&world, "both", || third.is_connected_to(&one) && third.is_connected_to(&other));
     assert!(third.peers().iter().all(|peer| [address(1), address(2)].contains(peer)));
+}
+
+#[test]
+fn a_seed_that_comes_by_itself_is_not_one_of_those_who_only_come() {
+    let world = World::new();
+    *world.seeds.lock().unwrap() = vec![address(2).parse().unwrap()];
+    let one = TestNode::start(&world, 1);
+    wait_long(&world, "the pause after many calls in vain", || world.count(1, "handshake") >= 8);
+    world.seeds.lock().unwrap().clear();
+    let nodes = [2, 3].map(|port| TestNode::start(&world, port));
+    for (node, expected) in nodes.iter().zip([Standing::Learned, Standing::Came]) {
+        node.join(&one);
+        wait("it is called back", || one.is_connected_to(node));
+        let standing = || one.network.table().find_at(&node.at()).unwrap().standing();
+        wait("what it is then", || standing() == expected);
+    }
 }
 
 #[test]
