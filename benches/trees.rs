@@ -1,15 +1,21 @@
-//! What a full block costs in the account tree, and what accounts and history take in memory.
+//! What a full block costs in the account tree, and what accounts, history and blocks take in memory.
 //!
 //! Each time stands beside that of as many bare SHA-256 of 65 bytes as the block needs, so that
 //! the ratio says how much of the work is not hashing. Run it with `cargo bench --bench trees`.
 
+use farthing::chain::accept::Now;
 use farthing::chain::accounts::AccountTree;
 use farthing::chain::history::{History, LeafData};
+use farthing::chain::{Bodies, BodiesError, Chain};
+use farthing::consensus::check::{CheckedBlock, Signatures, check_block};
+use farthing::consensus::params::ChainParams;
 use farthing::primitives::hash::sha256;
 use farthing::primitives::{
-    Account, Amount, BlockHash, CompactTarget, PublicKey, Target, UnixTime,
+    Account, Amount, Block, BlockHash, BodyRef, CompactTarget, PublicKey, Tag, Target, UnixTime,
 };
+use farthing::testkit::{TestKey, solve};
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A block of 5,000 transfers touches two accounts with each.
@@ -22,7 +28,10 @@ fn main() {
         Some("accounts-100000") => bench_accounts(100_000),
         Some("accounts-1000000") => bench_accounts(1_000_000),
         Some("history") => bench_history(1_000_000),
-        _ => ["accounts-100000", "accounts-1000000", "history"].into_iter().for_each(run_part),
+        Some("blocks") => bench_blocks(20_000),
+        _ => ["accounts-100000", "accounts-1000000", "history", "blocks"]
+            .into_iter()
+            .for_each(run_part),
     }
 }
 
@@ -144,6 +153,39 @@ fn bench_history(blocks: u32) {
     let mut cut = history.clone();
     cut.truncate(blocks / 3);
     println!("  cut back to a third: {:.2?}", started.elapsed());
+}
+
+/// What a node keeps of blocks whose bodies are on disk: headers, history and where the bodies are.
+fn bench_blocks(blocks: u32) {
+    let params = Arc::new(ChainParams::dev());
+    let mut chain = Chain::new(params.clone(), 1 << 20);
+    let (before, payee) = (resident_bytes(), TestKey::new(1).public);
+    for number in 1..=blocks {
+        let unix = params.genesis_time.plus(10 * number);
+        let now = Now { unix, monotonic: Duration::from_secs(u64::from(number)) };
+        let template = chain.template(payee, Tag::default(), now);
+        let time = template.time(unix);
+        let mut header = template.header(0, time);
+        solve(&mut header, template.target(time));
+        let block = check_block(template.block(header, 0), &params, &Signatures::Trust);
+        let kept = chain.accept_block(&block.expect("a good block"), now, &mut OnDisk);
+        kept.expect("a good block");
+    }
+    println!("chain of {blocks} blocks: {:.0} bytes a block", per_item(before, blocks.into()));
+    black_box(chain);
+}
+
+/// Bodies that take no memory, and are not read.
+struct OnDisk;
+
+impl Bodies for OnDisk {
+    fn keep(&mut self, _: &CheckedBlock) -> Result<BodyRef, BodiesError> {
+        Ok(BodyRef::new(0, 0))
+    }
+
+    fn read(&self, _: BodyRef) -> Result<Block, BodiesError> {
+        Err(BodiesError("nothing is read here".to_owned()))
+    }
 }
 
 fn block(number: u32) -> LeafData {
