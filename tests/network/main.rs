@@ -16,6 +16,7 @@ mod broken;
 mod dead;
 mod double;
 mod figures;
+mod gossip;
 #[path = "../it/harness.rs"]
 #[allow(dead_code, reason = "each binary of tests takes from it what it needs")]
 mod harness;
