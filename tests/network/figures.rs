@@ -46,6 +46,17 @@ fn memory(pid: u32, name: &str) -> u64 {
     kib << 10
 }
 
+/// A tick of the clock by which Linux counts the time of processes (USER_HZ, 100 on all machines).
+const TICK: Duration = Duration::from_millis(10);
+
+/// Time that all threads of a process have spent on the cores, whoever else uses these.
+pub fn core_time(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    let (_, rest) = stat.rsplit_once(')').expect("a name in brackets");
+    let ticks = rest.split_whitespace().skip(11).take(2);
+    TICK * ticks.map(|ticks| ticks.parse::<u32>().expect("a number")).sum::<u32>()
+}
+
 /// In MiB, to be shown.
 pub fn mib(bytes: u64) -> u64 {
     bytes >> 20

@@ -42,6 +42,7 @@ mod surrounded;
 mod volume;
 mod watch;
 mod world;
+mod worst;
 
 /// Whether this is a longer run, which holds what it measures to what is promised.
 fn is_long() -> bool {
