@@ -115,6 +115,12 @@ fn nobody_who_answers_is_nobody_who_agrees() {
             },
             SyncState::Synced,
         ),
+    ]);
+}
+
+#[test]
+fn one_who_agrees_is_enough_whoever_that_is() {
+    check(&[
         ("one agrees", |b| b.agree(1), SyncState::Synced),
         (
             "one agrees, the other does not answer",
