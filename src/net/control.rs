@@ -6,8 +6,8 @@ use super::client::Pace;
 use super::driver::TICK;
 use super::exchange::Met;
 use super::place::{check_added, may_call_back};
-use super::table::{CALLS_MAX, Candidate, SUSPECT_CALLS_MAX};
-use super::{Network, lock, times};
+use super::table::{CALLS_MAX, Candidate, SUSPECT_CALLS_MAX, Times};
+use super::{Network, lock};
 use crate::node::ports::{GuestInfo, PeerControl, PeerError, PeerInfo, Resolved, SyncStatus};
 use crate::node::{NodeHandle, View};
 use crate::primitives::{Amount, Height, PeerAddress, PeerId, UnixTime, Work};
@@ -79,13 +79,14 @@ impl PeerControl for Network {
         }
         let warning =
             theirs.as_ref().and_then(|theirs| self.warning((&node, &before), &address, theirs));
-        let mut table = self.table();
+        let (mut table, times) = self.table_now(&node);
         table.add_manual(&address);
         if let Some(theirs) = &theirs {
-            table.introduce(&id, theirs, times(&node));
-            self.book().answered(&address, times(&node));
+            table.introduce(&id, theirs, times);
+            let (mut book, times) = self.book_now(&node);
+            book.answered(&address, times);
         } else {
-            table.added_in_vain(&id, &silence, node.now().monotonic);
+            table.added_in_vain(&id, &silence, times.monotonic);
         }
         if let Some(twin) = twin {
             table.merge(&address, &twin);
@@ -136,7 +137,9 @@ impl PeerControl for Network {
             }
             let pace = self.book().pace(&address);
             let candidate = Candidate { address, instance: theirs.instance, client, pace };
-            self.table().heard_of(candidate, is_news, node.now().monotonic);
+            let (mut table, times) = self.table_now(&node);
+            table.heard_of(candidate, is_news, times.monotonic);
+            drop(table);
             self.signal.tell();
         }
         Ok(ours)
@@ -160,8 +163,7 @@ impl PeerControl for Network {
 
     fn is_ahead(&self, from: Option<&Reach>, client: IpAddr) {
         let Some(node) = self.node() else { return };
-        let now = node.now().monotonic;
-        let mut table = self.table();
+        let (mut table, Times { monotonic: now, .. }) = self.table_now(&node);
         // Someone who is no peer will shake hands by itself, and then be called back.
         match from.and_then(|reach| table.sender(reach, client.to_canonical())) {
             Some(peer) => table.ask_soon(&peer, now),
@@ -181,10 +183,11 @@ impl PeerControl for Network {
 
     fn sync_status(&self) -> SyncStatus {
         let Some(node) = self.node() else { return SyncStatus::default() };
-        let (view, times) = (node.view(), times(&node));
+        let view = node.view();
         let chain = &view.chain;
         let has_seeds = self.book().has_seeds();
-        let (sync, table) = (lock(&self.sync), self.table());
+        let sync = lock(&self.sync);
+        let (table, times) = self.table_now(&node);
         // Heights are shown of those only whom a person trusts; what others say counts once it is shown.
         let said = table.credible_claims(chain.tip().total_work).filter(|peer| peer.manual);
         let said = said.filter_map(|peer| peer.claim);
@@ -256,10 +259,11 @@ impl Network {
     /// Asks every peer for its tip and waits for the answers, for a while; returns how many were
     /// asked and how many answered.
     fn ask_everyone(&self) -> (usize, usize) {
-        let Some(now) = self.node().map(|node| node.now().monotonic) else { return (0, 0) };
+        let Some(node) = self.node() else { return (0, 0) };
         let deadline = Instant::now() + RESOLVE_ASK_MAX;
-        let mut table = self.table();
-        let before = table.ask_all(now);
+        let (mut table, times) = self.table_now(&node);
+        drop(node);
+        let before = table.ask_all(times.monotonic);
         // While a person waits, those that may not answer may hold all calls but two.
         table.suspect_calls_max = CALLS_MAX - SUSPECT_CALLS_MAX;
         drop(table);

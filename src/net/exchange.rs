@@ -4,7 +4,7 @@ use super::answer::{self, Answer, AskError};
 use super::book::Source;
 use super::client::CallError;
 use super::table::{Candidate, Target};
-use super::{Network, lock, times};
+use super::{Network, lock};
 use crate::node::NodeHandle;
 use crate::node::ports::{ChainName, PeerError};
 use crate::primitives::{PeerAddress, PeerId, Work};
@@ -61,14 +61,14 @@ impl Network {
     pub(super) fn exchanged(&self, target: &Target, told: Work, answer: Answer) {
         let met = self.met(&target.id, answer);
         let Some(node) = self.node() else { return };
-        let times = times(&node);
-        let mut table = self.table();
+        let (mut table, times) = self.table_now(&node);
         match met {
             Ok(theirs) => {
                 let is_new_run = table.answered(target, &theirs, times);
                 drop(table);
                 if let Some(address) = target.id.address() {
-                    self.book().answered(address, times);
+                    let (mut book, times) = self.book_now(&node);
+                    book.answered(address, times);
                 }
                 if let Some(address) = target.id.address().filter(|_| is_new_run) {
                     self.merge_twin(address, theirs.instance);
@@ -83,7 +83,8 @@ impl Network {
                 table.not_answered(target, reason, times.monotonic);
                 drop(table);
                 if let Some(address) = target.id.address() {
-                    self.book().failed(address, times.unix);
+                    let (mut book, times) = self.book_now(&node);
+                    book.failed(address, times.unix);
                 }
             }
             Err(Met::Refused(error @ PeerError::Myself(_))) => {
@@ -104,15 +105,19 @@ impl Network {
         let met = self.met(&id, answer).ok();
         let Some(node) = self.node() else { return };
         if is_slow {
-            let (source, now) = (Source::from_ip(candidate.client), node.now().unix);
-            self.book().hear_slow(&candidate.address, &source, now);
+            let (mut book, times) = self.book_now(&node);
+            let source = Source::from_ip(candidate.client);
+            book.hear_slow(&candidate.address, &source, times.unix);
         }
         let twin = met
             .as_ref()
             .filter(|theirs| theirs.instance == candidate.instance)
             .and_then(|theirs| self.spelled_otherwise(&candidate.address, theirs.instance));
         let theirs = met.as_ref().filter(|_| twin.is_none());
-        let is_new = self.table().called_back(candidate, theirs, times(&node));
+        let is_new = {
+            let (mut table, times) = self.table_now(&node);
+            table.called_back(candidate, theirs, times)
+        };
         if let Some(twin) = twin {
             self.table().add_alias(&twin, candidate.address.clone());
         }
@@ -121,7 +126,9 @@ impl Network {
             if self.book().is_seed(&candidate.address) {
                 self.table().looked_for(&candidate.address);
             }
-            self.book().answered(&candidate.address, times(&node));
+            let (mut book, times) = self.book_now(&node);
+            book.answered(&candidate.address, times);
+            drop(book);
             self.save();
         }
         if let Some(theirs) = met {
@@ -157,7 +164,6 @@ impl Network {
         (theirs, told): (&Handshake, Work),
     ) {
         self.sync_if_behind(node, theirs);
-        let now = node.now().monotonic;
         let view = node.view();
         let known = view.chain.headers().get(&theirs.tip);
         if theirs.work <= view.chain.tip().total_work
@@ -166,7 +172,8 @@ impl Network {
             self.table().welcome_back(peer);
         }
         if view.chain.tip().total_work > told {
-            self.table().ask_again(peer, now);
+            let (mut table, times) = self.table_now(node);
+            table.ask_again(peer, times.monotonic);
         }
     }
 
@@ -179,7 +186,9 @@ impl Network {
     /// A peer has lied: it is left alone for a while.
     pub(super) fn accuse(&self, peer: &PeerId, error: &dyn std::fmt::Display) {
         if let Some(node) = self.node() {
-            self.table().accuse(peer, error, node.now().monotonic);
+            let (mut table, times) = self.table_now(&node);
+            table.accuse(peer, error, times.monotonic);
+            drop(table);
             self.part(peer);
         }
     }

@@ -10,9 +10,9 @@ use super::compact::{Rebuilt, Reconstruction};
 use super::incoming::Form;
 use super::peer::{Claim, Peer};
 use super::relay::failed;
-use super::table::{Outcome, Target, Task};
+use super::table::{Outcome, Target, Task, Times};
 use super::wanted::Word;
-use super::{Network, lock};
+use super::{Network, lock, lock_now};
 use crate::chain::headers::HeaderNode;
 use crate::chain::pool::PoolError;
 use crate::node::{NodeError, NodeHandle, Origin};
@@ -73,9 +73,11 @@ impl Network {
     }
 
     fn hear_of_transfers(&self, node: &NodeHandle, voice: &Voice<'_>, ids: &[Txid]) {
-        let (view, now, from) = (node.view(), node.now().monotonic, voice.peer());
+        let (view, from) = (node.view(), voice.peer());
         let lacked = ids.iter().filter(|id| view.chain.pool().get(id).is_none()).copied();
-        let dropped = lock(&self.wanted).announce((from, voice.word()), lacked, now);
+        let (mut wanted, times) = lock_now(&self.wanted, node);
+        let dropped = wanted.announce((from, voice.word()), lacked, times.monotonic);
+        drop(wanted);
         if dropped > 0 {
             log::debug!("{from} announces more than there is room for: {dropped} are left out");
         }
@@ -93,8 +95,7 @@ impl Network {
             return;
         }
         let missing = view.chain.missing_bodies_to(&known, BODIES_MAX + 1);
-        let now = node.now().monotonic;
-        let mut incoming = lock(&self.incoming);
+        let (mut incoming, Times { monotonic: now, .. }) = lock_now(&self.incoming, node);
         let is_on_its_way = missing.len() <= BODIES_MAX
             && missing.iter().all(|node| incoming.announced(node.hash, from, now));
         drop(incoming);
@@ -151,7 +152,10 @@ impl Network {
                 self.table().has_block(from, claim);
                 self.request_sync();
             }
-            Voice::Named(named) => self.table().ask_soon(named, node.now().monotonic),
+            Voice::Named(named) => {
+                let (mut table, times) = self.table_now(&node);
+                table.ask_soon(named, times.monotonic);
+            }
         }
     }
 
@@ -182,9 +186,9 @@ impl Network {
             Voice::Named(_) => Origin::Anyone,
         };
         let taken = node.submit_block(block, origin);
-        let mut incoming = lock(&self.incoming);
+        let (mut incoming, times) = lock_now(&self.incoming, node);
         match &taken {
-            Err(NodeError::Busy) => incoming.put_back(&hash, peer, node.now().monotonic),
+            Err(NodeError::Busy) => incoming.put_back(&hash, peer, times.monotonic),
             // Another body may fit this header.
             Err(NodeError::Block(error)) if !error.is_final() => {}
             Ok(_) | Err(_) => incoming.done(&hash),
@@ -206,19 +210,22 @@ impl Network {
     }
 
     /// What is to be fetched next of those that may be called.
-    pub(super) fn next_fetch(&self, now: Duration) -> Result<Task, Duration> {
-        let any_late = lock(&self.incoming).any_late(now);
+    pub(super) fn next_fetch(&self, node: &NodeHandle) -> Result<Task, Duration> {
+        let any_late = {
+            let (mut incoming, times) = lock_now(&self.incoming, node);
+            incoming.any_late(times.monotonic)
+        };
         if any_late {
             self.request_sync();
         }
         let mut table = self.table();
-        let mut incoming = lock(&self.incoming);
+        let (mut incoming, Times { monotonic: now, .. }) = lock_now(&self.incoming, node);
         if let Some((peer, hash, form)) = incoming.next(now, |peer| table.is_free(peer, now))
             && let Some(target) = table.reserve(&peer, now)
         {
             return Ok(Task::Block(target, hash, form));
         }
-        let mut wanted = lock(&self.wanted);
+        let (mut wanted, Times { monotonic: now, .. }) = lock_now(&self.wanted, node);
         if let Some((peer, ids)) = wanted.next(now, |peer| table.is_free(peer, now))
             && let Some(target) = table.reserve(&peer, now)
         {
@@ -285,7 +292,9 @@ impl Network {
         let asked = transfers.into_iter().filter(|transfer| ids.contains(&transfer.id()));
         let (gave, transfers): (Vec<_>, Vec<_>) =
             asked.map(|transfer| (transfer.id(), transfer)).unzip();
-        lock(&self.wanted).answered(&target.id, &gave, node.now().monotonic);
+        let (mut wanted, times) = lock_now(&self.wanted, &node);
+        wanted.answered(&target.id, &gave, times.monotonic);
+        drop(wanted);
         self.table().has_transfers(&target.id, &gave);
         let taken = node.submit_transfers(transfers, &Origin::Peer(target.id.clone()));
         let refused = gave.iter().zip(taken).filter_map(|(id, taken)| Some((*id, taken.err()?)));
@@ -299,7 +308,8 @@ impl Network {
                 early.push(id);
             }
         }
-        lock(&self.wanted).put_off(&target.id, &early, node.now().monotonic);
+        let (mut wanted, times) = lock_now(&self.wanted, &node);
+        wanted.put_off(&target.id, &early, times.monotonic);
         Outcome::Done
     }
 

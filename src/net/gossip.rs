@@ -3,8 +3,9 @@
 use super::answer::{self, Answer, AskError};
 use super::book::{Book, Source};
 use super::exchange::Met;
-use super::table::{Outcome, Target};
-use super::{Network, lock, relay, times};
+use super::table::{Outcome, Target, Times};
+use super::{Network, lock, lock_now, relay};
+use crate::node::NodeHandle;
 use crate::node::ports::PeerError;
 use crate::primitives::{PeerAddress, PeerId, Work};
 use std::net::IpAddr;
@@ -15,10 +16,16 @@ impl Network {
         lock(&self.book)
     }
 
+    /// As [`lock_now`].
+    pub(super) fn book_now(&self, node: &NodeHandle) -> (MutexGuard<'_, Book>, Times) {
+        lock_now(&self.book, node)
+    }
+
     /// Addresses for a node that asks from `client`.
     pub(super) fn known_addresses(&self, client: IpAddr) -> Vec<PeerAddress> {
         let Some(node) = self.node() else { return Vec::new() };
-        self.book().sample(client, node.now().unix)
+        let (mut book, times) = self.book_now(&node);
+        book.sample(client, times.unix)
     }
 
     /// A peer has given its list.
@@ -42,21 +49,28 @@ impl Network {
         let id = PeerId::from(address.clone());
         let met = self.met(&id, answer);
         let Some(node) = self.node() else { return };
-        let times = times(&node);
         let theirs = met.as_ref().ok();
         let twin = theirs.and_then(|theirs| self.spelled_otherwise(address, theirs.instance));
         let newcomer = theirs.filter(|_| twin.is_none());
-        let is_new = self.table().dialled(address, newcomer, times);
+        let is_new = {
+            let (mut table, times) = self.table_now(&node);
+            table.dialled(address, newcomer, times)
+        };
         if let Some(twin) = twin {
             self.table().add_alias(&twin, address.clone());
         }
         match met {
             Ok(theirs) => {
-                self.book().answered(address, times);
+                let (mut book, times) = self.book_now(&node);
+                book.answered(address, times);
+                drop(book);
                 self.compare(&node, &id, (&theirs, told));
             }
             Err(Met::Refused(PeerError::Myself(_))) => self.book().forget(address),
-            Err(Met::Refused(_) | Met::Failed(_)) => self.book().failed(address, times.unix),
+            Err(Met::Refused(_) | Met::Failed(_)) => {
+                let (mut book, times) = self.book_now(&node);
+                book.failed(address, times.unix);
+            }
             Err(Met::Busy) => {}
         }
         if is_new {

@@ -13,7 +13,7 @@ use super::driver::TICK;
 use super::relay::Chore;
 use super::sync::{self, Scene};
 use super::table::{Candidate, Task};
-use super::{Network, lock, times};
+use super::{Network, lock, lock_now};
 use crate::primitives::{LinkId, PeerAddress, PeerId, Work};
 use crate::wire::Question;
 use std::time::Duration;
@@ -76,17 +76,20 @@ impl Network {
     /// How long nothing is due.
     pub fn next(&self) -> Result<Job, Duration> {
         let Some(node) = self.node() else { return Err(TICK) };
-        let now = node.now().monotonic;
-        match lock(&self.chores).next(now) {
+        let chore = {
+            let (mut chores, times) = lock_now(&self.chores, &node);
+            chores.next(times.monotonic)
+        };
+        match chore {
             Some(Chore::Save) => return Ok(Job(Kind::Save)),
             Some(Chore::Pull(turn)) => self.table().pull_from_next(turn),
             Some(Chore::Lines) => {
-                self.tend_lines(now);
+                self.tend_lines(&node);
                 self.forget_gone();
             }
             None => {}
         }
-        let line_idle = match self.next_on_lines(now) {
+        let line_idle = match self.next_on_lines(&node) {
             Ok(kind) => return Ok(Job(kind)),
             Err(idle) => idle,
         };
@@ -94,24 +97,26 @@ impl Network {
         let work = view.chain.tip().total_work;
         let first = {
             let mut table = self.table();
-            let dial = table.dial(&mut lock(&self.book), times(&node));
-            dial.map_or_else(|| table.next(now), Ok)
+            let (mut book, times) = self.book_now(&node);
+            let dial = table.dial(&mut book, times);
+            drop(book);
+            dial.map_or_else(|| table.next(times.monotonic), Ok)
         };
         let idle = match first {
             Ok(task) => return Ok(Job(Kind::Peer(task, work))),
             Err(idle) => idle,
         };
-        let idle = match self.next_fetch(now) {
+        let idle = match self.next_fetch(&node) {
             Ok(task) => return Ok(Job(Kind::Peer(task, work))),
             Err(fetch_idle) => idle.min(fetch_idle),
         };
         let mut sync = lock(&self.sync);
-        let mut table = self.table();
-        if let Some(task) = table.gossip(now) {
+        let (mut table, times) = self.table_now(&node);
+        if let Some(task) = table.gossip(times.monotonic) {
             return Ok(Job(Kind::Peer(task, work)));
         }
         let served = sync.served();
-        let task = sync.next(&mut Scene::new(times(&node), &view.chain, &mut table));
+        let task = sync.next(&mut Scene::new(times, &view.chain, &mut table));
         if sync.served() > served {
             // Someone may wait for it, and the table may have more to do.
             self.signal.tell();
@@ -215,7 +220,8 @@ impl Network {
             Task::Block(target, hash, form) => self.block_came(target, (hash, form), answer),
         };
         if let Some(node) = self.node() {
-            self.table().done(task, outcome, node.now().monotonic);
+            let (mut table, times) = self.table_now(&node);
+            table.done(task, outcome, times.monotonic);
         }
     }
 }

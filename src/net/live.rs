@@ -10,7 +10,8 @@ use super::lines::{Line, Lines, Stage, Terms, Way};
 use super::links::{Code, LinkEnd, LinkEvent};
 use super::outbound::{Choice, Fact, choose};
 use super::peer::Peer;
-use super::{Network, lock};
+use super::table::Times;
+use super::{Network, lock, lock_now};
 use crate::node::{NodeHandle, Origin};
 use crate::primitives::{LinkId, PeerAddress, PeerId};
 use crate::wire::{Announcement, Frame, Handshake, Question};
@@ -36,6 +37,11 @@ const AROUND_MAX: usize = 128;
 impl Network {
     pub(super) fn lines(&self) -> MutexGuard<'_, Lines<Waits>> {
         lock(&self.lines)
+    }
+
+    /// As [`lock_now`].
+    pub(super) fn lines_now(&self, node: &NodeHandle) -> (MutexGuard<'_, Lines<Waits>>, Times) {
+        lock_now(&self.lines, node)
     }
 
     /// Takes up what has happened on a live connection. Never waits.
@@ -74,24 +80,26 @@ impl Network {
         waits: Waits,
     ) -> bool {
         let Some(links) = &self.links else { return false };
-        let since = node.now().monotonic;
-        let terms = Terms { since, deadline: since + limit, bytes: bytes_max(&question) };
-        let number = self.with_waiting(id, |lines| lines.ask(id, terms, waits));
+        let number = self.with_waiting(node, id, |lines, now| {
+            let terms = Terms { since: now, deadline: now + limit, bytes: bytes_max(&question) };
+            lines.ask(id, terms, waits)
+        });
         let Some(number) = number else { return false };
         let text = Frame::Ask { id: number, question }.to_json(self.prefix);
         // If it could not be sent, but the line has gone meanwhile, whoever waits is told that.
         links.send(id, text).is_ok()
-            || self.with_waiting(id, |lines| lines.answered(id, number, since)).is_none()
+            || self.with_waiting(node, id, |lines, now| lines.answered(id, number, now)).is_none()
     }
 
     /// Changes who waits for answers on a line: so long may what comes on it be from now on.
     pub(super) fn with_waiting<T>(
         &self,
+        node: &NodeHandle,
         id: LinkId,
-        change: impl FnOnce(&mut Lines<Waits>) -> T,
+        change: impl FnOnce(&mut Lines<Waits>, Duration) -> T,
     ) -> T {
-        let mut lines = self.lines();
-        let result = change(&mut lines);
+        let (mut lines, times) = self.lines_now(node);
+        let result = change(&mut lines, times.monotonic);
         if let Some(links) = &self.links {
             // Under the lock: of two changes the later one counts.
             links.expect(id, lines.longest_answer(id) + AROUND_MAX);
@@ -100,8 +108,8 @@ impl Network {
     }
 
     /// What the lines have to do: what was asked on one that is gone, and texts to read.
-    pub(super) fn next_on_lines(&self, now: Duration) -> Result<Kind, Duration> {
-        let mut lines = self.lines();
+    pub(super) fn next_on_lines(&self, node: &NodeHandle) -> Result<Kind, Duration> {
+        let (mut lines, Times { monotonic: now, .. }) = self.lines_now(node);
         while let Some(waits) = lines.next_stranded() {
             if let Waits::Job(kind) = waits {
                 return Ok(Kind::Stranded(Box::new(kind)));
@@ -161,11 +169,16 @@ impl Network {
     }
 
     /// Notes what a line has brought that was new and good.
-    pub(super) fn note_brought(&self, origin: &Origin, note: impl FnOnce(&mut Line)) {
-        if let Origin::Peer(PeerId::Link(id)) = origin
-            && let Some(line) = self.lines().get_mut(*id)
-        {
-            note(line);
+    pub(super) fn note_brought(
+        &self,
+        node: &NodeHandle,
+        origin: &Origin,
+        note: impl FnOnce(&mut Line, Duration),
+    ) {
+        let Origin::Peer(PeerId::Link(id)) = origin else { return };
+        let (mut lines, times) = self.lines_now(node);
+        if let Some(line) = lines.get_mut(*id) {
+            note(line, times.monotonic);
         }
     }
 
@@ -189,16 +202,20 @@ impl Network {
             }
             Admission::Free => {}
         }
-        let id = self.lines().add(Way::In(ip), node.now().monotonic);
+        let id = self.add_line(&node, Way::In(ip));
         links.accept(id, stream, client);
+    }
+
+    fn add_line(&self, node: &NodeHandle, way: Way) -> LinkId {
+        let (mut lines, times) = self.lines_now(node);
+        lines.add(way, times.monotonic)
     }
 
     /// A line is open and its node one of ours: it may be spoken with.
     pub(super) fn greeted(&self, node: &NodeHandle, id: LinkId, theirs: &Handshake) {
-        let times = super::times(node);
         let mut table = self.table();
         // Held to the end: whoever finds the line gone finds it in neither.
-        let mut lines = self.lines();
+        let (mut lines, times) = self.lines_now(node);
         let Some(line) = lines.get_mut(id) else { return };
         (line.stage, line.instance) = (Stage::Greeted, Some(theirs.instance));
         if let Some(links) = &self.links {
@@ -229,9 +246,8 @@ impl Network {
     /// A line is gone. Its peer goes with it, or is served over HTTP from now on.
     fn line_ended(&self, node: &NodeHandle, id: LinkId, reason: &LinkEnd) {
         let Some(line) = self.lines().remove(id) else { return };
-        let now = node.now().monotonic;
         log::debug!("link {} is closed: {reason}", id.0);
-        let mut table = self.table();
+        let (mut table, Times { monotonic: now, .. }) = self.table_now(node);
         match &line.way {
             Way::In(_) => {
                 table.link_gone(id, now);
@@ -271,12 +287,15 @@ impl Network {
 
     /// Looks after the lines: closes those that owe something for too long, those whose peer is gone
     /// and those that give way, and opens those that are wanted.
-    pub(super) fn tend_lines(&self, now: Duration) {
+    pub(super) fn tend_lines(&self, node: &NodeHandle) {
         let Some(links) = &self.links else { return };
-        let overdue = self.lines().overdue(now);
+        let overdue = {
+            let (lines, times) = self.lines_now(node);
+            lines.overdue(times.monotonic)
+        };
         let late = LinkEnd::ours(Code::Policy, "no answer in time");
         overdue.into_iter().for_each(|id| self.end_line(id, late.clone()));
-        let (facts, lost) = self.facts();
+        let (facts, lost, now) = self.facts(node);
         lost.into_iter().for_each(|id| self.end_line(id, no_peer()));
         let Choice { open, close } = choose(&facts, now);
         for address in close {
@@ -284,23 +303,19 @@ impl Network {
         }
         for address in open {
             let instance = facts.iter().find(|fact| fact.address == address);
-            let id = {
-                let mut lines = self.lines();
-                let id = lines.add(Way::Out(address.clone()), now);
-                if let Some(line) = lines.get_mut(id) {
-                    line.instance = instance.and_then(|fact| fact.instance);
-                }
-                id
-            };
+            let id = self.add_line(node, Way::Out(address.clone()));
+            if let Some(line) = self.lines().get_mut(id) {
+                line.instance = instance.and_then(|fact| fact.instance);
+            }
             links.dial(id, &address);
         }
     }
 
-    /// What is known of the peers, and the lines that belong to none.
-    fn facts(&self) -> (Vec<Fact>, Vec<LinkId>) {
+    /// What is known of the peers, the lines that belong to none, and when that is so.
+    fn facts(&self, node: &NodeHandle) -> (Vec<Fact>, Vec<LinkId>, Duration) {
         let table = self.table();
         let reaching = table.reaching_us();
-        let lines = self.lines();
+        let (lines, times) = self.lines_now(node);
         let fact = |peer: &Peer| {
             let address = peer.id.address()?.clone();
             let link = lines.to(&address).map(|(_, line)| line.since);
@@ -320,7 +335,7 @@ impl Network {
             Way::Out(address) => table.find_at(address).is_none(),
         };
         let lost = lines.all().filter(is_lost).map(|(id, _)| id).collect();
-        (facts, lost)
+        (facts, lost, times.monotonic)
     }
 
     /// If a peer and we have opened a line to each other, one goes: that of the larger instance.

@@ -45,7 +45,7 @@
 //! and whoever returns from a call finds nothing left to do.
 //!
 //! Locks: chores, sync, table, book, incoming, wanted, lines, in this order and each for as long as a
-//! decision takes.
+//! decision takes. Whoever needs the time under one reads it there (`lock_now`).
 
 mod allowance;
 mod answer;
@@ -279,6 +279,11 @@ impl Network {
         lock(&self.table)
     }
 
+    /// As [`lock_now`].
+    fn table_now(&self, node: &NodeHandle) -> (MutexGuard<'_, Table>, Times) {
+        lock_now(&self.table, node)
+    }
+
     /// What we say of ourselves to a node that names this instance.
     fn handshake_to(&self, node: &NodeHandle, instance: Option<u64>) -> Handshake {
         let linked = instance.is_some_and(|instance| self.lines().goes_to(instance));
@@ -317,9 +322,11 @@ impl Network {
 
     /// Writes the list of peers down; if that fails the log tells, and the network goes on.
     fn save(&self) {
-        let Some(times) = self.node().map(|node| times(&node)) else { return };
+        let Some(node) = self.node() else { return };
         let mut file = lock(&self.file);
-        let mut records = self.table().records(times);
+        let (table, times) = self.table_now(&node);
+        let mut records = table.records(times);
+        drop(table);
         records.extend(self.book().records());
         if let Err(error) = file.save(&records, times.unix) {
             log::error!("the list of peers could not be written down: {error}");
@@ -345,6 +352,15 @@ fn times(node: &NodeHandle) -> Times {
 fn exchange_every(node: &NodeHandle) -> Duration {
     let spacing = node.params().schedule.spacing(node.view().chain.height().next());
     Duration::from_secs(spacing.into()).clamp(EXCHANGE_MIN, EXCHANGE_MAX)
+}
+
+/// Locks, and gives the times as they are once nobody else has the lock. Read before, they might be
+/// earlier than those of whoever had it last, and time would run backwards for what is locked. So this
+/// is where all of the network reads the clock that only goes on.
+fn lock_now<'m, T>(mutex: &'m Mutex<T>, node: &NodeHandle) -> (MutexGuard<'m, T>, Times) {
+    let locked = lock(mutex);
+    let times = times(node);
+    (locked, times)
 }
 
 /// Locks; a thread that panicked has ended the process.

@@ -4,7 +4,7 @@
 use super::answer::{self, Answer, AskError};
 use super::peer::{BlockNews, News};
 use super::table::Outcome;
-use super::{Network, exchange_every, lock};
+use super::{Network, exchange_every, lock, lock_now};
 use crate::chain::accept::TipChange;
 use crate::chain::headers::HeaderNode;
 use crate::node::{Event, NodeHandle, Origin};
@@ -77,15 +77,16 @@ impl Network {
     /// Passes on what has happened in the node.
     pub fn event(&self, event: &Event) {
         let Some(node) = self.node() else { return };
-        let now = node.now().monotonic;
         match event {
             Event::Transfer { transfer, origin } => {
-                self.note_brought(origin, |line| line.transfer = Some(now));
-                lock(&self.wanted).arrived(&transfer.id(), now);
+                self.note_brought(&node, origin, |line, now| line.transfer = Some(now));
+                let (mut wanted, times) = lock_now(&self.wanted, &node);
+                wanted.arrived(&transfer.id(), times.monotonic);
+                drop(wanted);
                 self.table().relay_transfer(transfer.id(), came_from(origin));
             }
             Event::Tip { change, origin, .. } => {
-                self.note_brought(origin, |line| line.block = Some(now));
+                self.note_brought(&node, origin, |line, now| line.block = Some(now));
                 self.pass_on_blocks(&node, change, origin);
             }
             Event::Wallet => return,

@@ -1,12 +1,12 @@
 //! What is said on live connections: texts are read, questions answered, and answers given to whoever
 //! waits for them.
 
+use super::Network;
 use super::client::Reply;
 use super::exchange::Met;
 use super::lines::{Stage, Way, work};
 use super::links::{Code, LinkEnd};
 use super::live::Waits;
-use super::{Network, times};
 use crate::node::ports::PeerError;
 use crate::node::{NodeHandle, answers};
 use crate::primitives::{LinkId, PeerId};
@@ -31,12 +31,14 @@ impl Network {
         match self.hear_text(&node, id, text) {
             Ok(Heard::Done) => {}
             Ok(Heard::Later) => {
-                let text = (id, text.to_owned());
-                return self.lines().put_back(text, node.now().monotonic);
+                let (mut lines, times) = self.lines_now(&node);
+                return lines.put_back((id, text.to_owned()), times.monotonic);
             }
             Err(end) => self.end_line(id, end),
         }
-        self.lines().read(id, node.now().monotonic);
+        let (mut lines, times) = self.lines_now(&node);
+        lines.read(id, times.monotonic);
+        drop(lines);
         links.done(id);
         self.signal.tell();
     }
@@ -76,10 +78,16 @@ impl Network {
 
     fn told_on(&self, node: &NodeHandle, id: LinkId, news: Announcement) {
         let cost = news.transactions.len() * work::ID + news.blocks.len() * work::BLOCK;
-        self.lines().charge(id, cost, node.now().monotonic);
+        self.charge(node, id, cost);
         if let Some(peer) = self.speaker(id) {
             self.hear(&peer, news);
         }
+    }
+
+    /// Counts the work that a text has made.
+    fn charge(&self, node: &NodeHandle, id: LinkId, cost: usize) {
+        let (mut lines, times) = self.lines_now(node);
+        lines.charge(id, cost, times.monotonic);
     }
 
     /// The peer that speaks on a line.
@@ -95,8 +103,7 @@ impl Network {
         reply: Reply,
     ) -> Result<(), LinkEnd> {
         // Taken before the answer is looked at: whatever is in it, nobody else waits for it.
-        let now = node.now().monotonic;
-        let waits = self.with_waiting(id, |lines| lines.answered(id, number, now));
+        let waits = self.with_waiting(node, id, |lines, now| lines.answered(id, number, now));
         match waits {
             None => Ok(()),
             Some(Waits::Job(kind)) => {
@@ -139,7 +146,7 @@ impl Network {
                 let looked_at = looked_at(node, &question);
                 let reply = self.reply_to(node, (id, way), question);
                 let cost = looked_at + reply.body.len();
-                self.lines().charge(id, cost, node.now().monotonic);
+                self.charge(node, id, cost);
                 reply
             }
         };
@@ -198,7 +205,9 @@ impl Network {
 
     /// What a peer says of its chain, outside of an exchange that is due.
     fn claimed(&self, node: &NodeHandle, peer: &PeerId, theirs: &Handshake) {
-        self.table().claims(peer, theirs, times(node));
+        let (mut table, times) = self.table_now(node);
+        table.claims(peer, theirs, times);
+        drop(table);
         self.sync_if_behind(node, theirs);
     }
 }

@@ -144,6 +144,24 @@ fn the_layers_have_no_circle() {
     }
 }
 
+/// A time that is read before a lock is taken may be earlier than the last one used under it.
+#[test]
+fn the_network_reads_its_clock_once_it_has_the_lock() {
+    let mut wrong = Vec::new();
+    for (file, text) in sources() {
+        let is_elsewhere = file.starts_with("net/") && file != "net/mod.rs";
+        let reads = |line: &str| {
+            ["now().monotonic", "times(node)", "times(&node)"]
+                .iter()
+                .any(|read| line.contains(read))
+        };
+        for (number, _) in (1..).zip(text.lines()).filter(|(_, line)| is_elsewhere && reads(line)) {
+            wrong.push(format!("src/{file}:{number}: take the times from `lock_now`"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn what_belongs_to_one_place_stands_only_there() {
     let mut wrong = Vec::new();

@@ -11,7 +11,7 @@ use crate::consensus::check::CheckedBlock;
 use crate::consensus::connect::HeaderError;
 use crate::net::answer::{self, Answer, AskError};
 use crate::net::blame::{Blame, blame};
-use crate::net::{Network, lock, times};
+use crate::net::{Network, lock};
 use crate::node::{NodeError, NodeHandle, Origin};
 use crate::primitives::{BlockHash, Header, PeerId};
 use crate::wire::HEADERS_MAX;
@@ -38,8 +38,9 @@ impl Network {
 
     /// Has the sync decide on what has come.
     fn decide(&self, node: &NodeHandle, decide: impl FnOnce(&mut Sync, &mut Scene<'_>)) {
-        let (view, times) = (node.view(), times(node));
-        let (mut sync, mut table) = (lock(&self.sync), self.table());
+        let view = node.view();
+        let mut sync = lock(&self.sync);
+        let (mut table, times) = self.table_now(node);
         decide(&mut sync, &mut Scene::new(times, &view.chain, &mut table));
         drop((table, sync));
         self.signal.tell();
