@@ -23,7 +23,6 @@
 //! | [`control`] | what the HTTP layer asks: the list, handshakes, Resolve Conflicts |
 //! | [`links`] | live connections: bytes and bounds, no meaning |
 //! | [`lines`], [`live`], [`spoken`] | live connections: whose they are, and what is said on them |
-//! | [`allowance`] | how much may still be done for another |
 //! | [`blame`] | whose fault an error is |
 //! | [`book`] | where other nodes are said to be, and which of them is called |
 //! | [`outbound`], [`eviction`] | which live connections are opened, and which are kept |
@@ -47,7 +46,6 @@
 //! Locks: chores, sync, table, book, incoming, wanted, lines, in this order and each for as long as a
 //! decision takes. Whoever needs the time under one reads it there (`lock_now`).
 
-mod allowance;
 mod answer;
 mod blame;
 pub mod book;

@@ -9,8 +9,8 @@
 //! what others announce in its name: that has room and an allowance of its own. Every announcement leaves
 //! by an answer, a failure, an arrival or the end of its peer.
 
-use super::allowance::{Allowance, Rate};
 use crate::planted::{Bug, planted};
+use crate::primitives::allowance::{Allowance, Rate};
 use crate::primitives::{PeerId, Txid};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;

@@ -4,6 +4,7 @@
 //! Never does I/O, reads a clock, starts a thread or speaks JSON.
 
 pub mod account;
+pub mod allowance;
 pub mod amount;
 pub mod block;
 pub mod body_ref;

@@ -4,41 +4,35 @@
 //! command a whole /64, so that is what counts as an address there.
 
 use crate::http::settings::{ADDRESSES_MAX, Limits};
+use crate::primitives::allowance::{Allowance, Rate};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The buckets of all addresses.
 #[derive(Debug)]
 pub struct Rates {
-    limits: Rate,
+    requests: Rate,
+    bytes: Rate,
+    /// Times are counted from here.
+    start: Instant,
     buckets: Mutex<HashMap<IpAddr, Bucket>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Rate {
-    requests_per_second: f64,
-    requests_burst: f64,
-    bytes_per_second: f64,
-    bytes_burst: f64,
 }
 
 /// What is left to an address. Bytes may fall below zero: an answer is never cut for its length, the next waits.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
-    requests: f64,
-    bytes: f64,
-    filled_at: Instant,
+    requests: Allowance,
+    bytes: Allowance,
+    seen: Duration,
 }
 
 impl Bucket {
-    fn wait(&self, rate: &Rate) -> Option<u32> {
-        let wait = f64::max(
-            (1.0 - self.requests) / rate.requests_per_second,
-            (0.0 - self.bytes) / rate.bytes_per_second,
-        );
-        (wait > 0.0).then(|| whole_seconds(wait))
+    /// The seconds until one more request may come; `None` if it may now.
+    fn wait(&self) -> Option<u32> {
+        let wait = self.requests.wait(1, self.seen).max(self.bytes.wait(0, self.seen));
+        (!wait.is_zero()).then(|| whole_seconds(wait))
     }
 }
 
@@ -46,13 +40,12 @@ impl Rates {
     /// Empty memory, everyone with full buckets.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
-        let limits = Rate {
-            requests_per_second: f64::from(limits.requests_per_second),
-            requests_burst: f64::from(limits.requests_burst),
-            bytes_per_second: f64::from(limits.bytes_per_second),
-            bytes_burst: f64::from(limits.bytes_burst),
-        };
-        Self { limits, buckets: Mutex::default() }
+        Self {
+            requests: rate(limits.requests_per_second, limits.requests_burst),
+            bytes: rate(limits.bytes_per_second, limits.bytes_burst),
+            start: Instant::now(),
+            buckets: Mutex::default(),
+        }
     }
 
     /// Takes one request from an address's bucket.
@@ -60,62 +53,60 @@ impl Rates {
     /// # Errors
     /// With the seconds until it would succeed, when there is none left.
     pub fn admit(&self, address: IpAddr, now: Instant) -> Result<(), u32> {
-        self.with(address, now, |bucket, rate| {
-            bucket.wait(rate).map_or(Ok(()), Err)?;
-            bucket.requests -= 1.0;
+        self.with(address, now, |bucket| {
+            bucket.wait().map_or(Ok(()), Err)?;
+            bucket.requests.charge(1, bucket.seen);
             Ok(())
         })
     }
 
     /// The seconds until a request of this address would be admitted; `None` if it would be now.
     pub fn wait(&self, address: IpAddr, now: Instant) -> Option<u32> {
-        self.with(address, now, |bucket, rate| bucket.wait(rate))
+        self.with(address, now, |bucket| bucket.wait())
     }
 
     /// Takes so many requests more from an address's bucket, which may be more than are left: the next waits.
     pub fn charge_requests(&self, address: IpAddr, requests: u32, now: Instant) {
-        self.with(address, now, |bucket, _| bucket.requests -= f64::from(requests));
+        self.with(address, now, |bucket| bucket.requests.charge(whole(requests), bucket.seen));
     }
 
     /// Takes what was answered from an address's bucket.
     pub fn charge(&self, address: IpAddr, bytes: u64, now: Instant) {
-        let bytes = f64::from(u32::try_from(bytes).unwrap_or(u32::MAX));
-        self.with(address, now, |bucket, _| bucket.bytes -= bytes);
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.with(address, now, |bucket| bucket.bytes.charge(bytes, bucket.seen));
     }
 
-    fn with<T>(
-        &self,
-        address: IpAddr,
-        now: Instant,
-        work: impl FnOnce(&mut Bucket, &Rate) -> T,
-    ) -> T {
-        let key = network(address);
+    fn with<T>(&self, address: IpAddr, now: Instant, work: impl FnOnce(&mut Bucket) -> T) -> T {
+        let (key, now) = (network(address), now.saturating_duration_since(self.start));
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= ADDRESSES_MAX && !buckets.contains_key(&key) {
             forget_one(&mut buckets);
         }
-        let rate = &self.limits;
-        let bucket = buckets.entry(key).or_insert(Bucket {
-            requests: rate.requests_burst,
-            bytes: rate.bytes_burst,
-            filled_at: now,
+        let full = |rate: Rate| Allowance::new(rate, rate.saved_max, now);
+        let bucket = buckets.entry(key).or_insert_with(|| Bucket {
+            requests: full(self.requests),
+            bytes: full(self.bytes),
+            seen: now,
         });
-        let passed = now.saturating_duration_since(bucket.filled_at).as_secs_f64();
-        bucket.requests =
-            (bucket.requests + passed * rate.requests_per_second).min(rate.requests_burst);
-        bucket.bytes = (bucket.bytes + passed * rate.bytes_per_second).min(rate.bytes_burst);
-        bucket.filled_at = now;
-        work(bucket, rate)
+        bucket.seen = bucket.seen.max(now);
+        work(bucket)
     }
 }
 
 /// Forgets the address that rested longest: its buckets are the fullest.
 fn forget_one(buckets: &mut HashMap<IpAddr, Bucket>) {
-    let oldest =
-        buckets.iter().min_by_key(|(_, bucket)| bucket.filled_at).map(|(address, _)| *address);
+    let oldest = buckets.iter().min_by_key(|(_, bucket)| bucket.seen).map(|(address, _)| *address);
     if let Some(address) = oldest {
         buckets.remove(&address);
     }
+}
+
+fn rate(per_second: u32, burst: u32) -> Rate {
+    Rate { per_second: whole(per_second), saved_max: whole(burst) }
+}
+
+fn whole(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 /// What counts as one address: an IPv4 address, an IPv6 /64.
@@ -130,8 +121,9 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 /// Seconds rounded up, at least one, at most an hour.
-fn whole_seconds(wait: f64) -> u32 {
-    (1..3600).find(|seconds| f64::from(*seconds) >= wait).unwrap_or(3600)
+fn whole_seconds(wait: Duration) -> u32 {
+    let seconds = wait.as_secs().saturating_add((wait.subsec_nanos() > 0).into());
+    u32::try_from(seconds.clamp(1, 3600)).expect("an hour at most")
 }
 
 #[cfg(test)]

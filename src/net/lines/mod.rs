@@ -14,8 +14,8 @@ pub mod work;
 
 use self::asked::Asked;
 pub use self::asked::Terms;
-use super::allowance::Allowance;
 use super::eviction::Inbound;
+use crate::primitives::allowance::Allowance;
 use crate::primitives::{LinkId, PeerAddress, PeerId};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;

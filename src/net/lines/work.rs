@@ -4,7 +4,7 @@
 //! rest by what it costs in comparison, so that one number bounds it all. A line that has nothing left is not read further: nothing is lost, and whoever floods waits on its
 //! own side. Work that we have asked for is not counted.
 
-use crate::net::allowance::Rate;
+use crate::primitives::allowance::Rate;
 
 /// What each text counts, a few questions and answers of which are all that two nodes have to say to
 /// each other in a second.

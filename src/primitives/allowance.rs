@@ -38,6 +38,16 @@ impl Allowance {
         self.left_at(now) > 0
     }
 
+    /// How long until so much is left, if nothing is taken meanwhile; zero if it is now.
+    pub fn wait(&self, count: usize, now: Duration) -> Duration {
+        let lacking = parts(count).saturating_sub(self.left_at(now)).max(0);
+        match whole(self.rate.per_second) {
+            _ if lacking == 0 => Duration::ZERO,
+            0 => Duration::MAX,
+            earned => nanos((lacking - 1) / earned + 1),
+        }
+    }
+
     /// Takes what something has cost.
     pub fn charge(&mut self, cost: usize, now: Duration) {
         (self.left, self.at) = (self.left_at(now).saturating_sub(parts(cost)), now.max(self.at));
@@ -52,6 +62,10 @@ impl Allowance {
 
 fn parts(count: usize) -> i128 {
     whole(count).saturating_mul(PARTS)
+}
+
+fn nanos(count: i128) -> Duration {
+    Duration::from_nanos(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
 fn whole(count: usize) -> i128 {
@@ -93,6 +107,27 @@ mod tests {
                 is_open
             });
             assert_eq!(count.count(), has);
+        }
+    }
+
+    #[test]
+    fn who_waits_as_long_as_it_is_told_has_what_it_waits_for() {
+        for (per_second, debt, count, wait) in [
+            (1_000, 0, 0, Duration::ZERO),
+            (1_000, 0, 1, Duration::from_millis(1)),
+            (1_000, 2_500, 0, Duration::from_millis(2_500)),
+            (3, 0, 1, Duration::from_nanos(333_333_334)),
+            (0, 0, 0, Duration::ZERO),
+            (0, 1, 0, Duration::MAX),
+        ] {
+            let mut own = Allowance::new(Rate { per_second, saved_max: 8_000 }, 0, at(5));
+            own.charge(debt, at(5));
+            assert_eq!(own.wait(count, at(5)), wait, "{per_second} {debt} {count}");
+            if !wait.is_zero() && wait != Duration::MAX {
+                assert_eq!(own.wait(count, at(5) + wait), Duration::ZERO);
+                let before = wait.saturating_sub(Duration::from_nanos(1));
+                assert_eq!(own.wait(count, at(5) + before), Duration::from_nanos(1));
+            }
         }
     }
 
