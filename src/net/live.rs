@@ -28,7 +28,7 @@ pub(super) enum Waits {
     Job(Kind),
 }
 
-/// Bytes that wait to leave on a line beyond which it gets no news and no text of it is read.
+/// Bytes that wait to leave on a line beyond which it gets no news.
 const UNSENT_MAX: usize = 64 * 1024;
 
 /// Bytes of the frame of JSON around an answer, at most.
@@ -115,7 +115,7 @@ impl Network {
                 return Ok(Kind::Stranded(Box::new(kind)));
             }
         }
-        match lines.next_text(now, |id| self.is_behind(id)) {
+        match lines.next_text(now, |id| self.unsent(id)) {
             Some((id, text)) => Ok(Kind::Text(id, text)),
             None => Err(lines.due_in(now).unwrap_or(Duration::MAX)),
         }
@@ -165,7 +165,7 @@ impl Network {
     fn tell_on(&self, line: LinkId, news: Announcement) -> bool {
         let Some(links) = &self.links else { return false };
         let text = Frame::Tell(Announcement { from: None, ..news }).to_json(self.prefix);
-        !self.is_behind(line) && links.send(line, text).is_ok()
+        self.unsent(line) <= UNSENT_MAX && links.send(line, text).is_ok()
     }
 
     /// Notes what a line has brought that was new and good.
@@ -182,9 +182,9 @@ impl Network {
         }
     }
 
-    /// Whether a line has so much to send that nothing more is to be made for it.
-    pub(super) fn is_behind(&self, id: LinkId) -> bool {
-        self.links.as_ref().is_some_and(|links| links.pending_bytes(id) > UNSENT_MAX)
+    /// Bytes that wait to leave on a line.
+    fn unsent(&self, id: LinkId) -> usize {
+        self.links.as_ref().map_or(0, |links| links.pending_bytes(id))
     }
 
     /// Lets in a node that has opened a live connection, if there is room.

@@ -34,7 +34,8 @@ pub const OWN_MAX: usize = 130;
 pub const NAMED_MAX: usize = 65;
 
 /// Announcements of one peer that are heard, and as many in its name: several times what fits the
-/// blocks. Each costs a question; more are dropped. A newcomer may have much to tell, and has as much as can be saved up.
+/// blocks. Each costs a question; more are dropped. A newcomer may have much to tell, and has as much
+/// as can be saved up.
 pub const HEARD: Rate = Rate { per_second: 512, saved_max: PER_PEER_MAX };
 
 /// Transfers that are asked for in one go at most.

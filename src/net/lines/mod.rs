@@ -249,12 +249,12 @@ impl<W> Lines<W> {
         self.texts.push_back((id, text));
     }
 
-    /// The next text to read, lines in turn, of those that are not behind with what is sent to them; no
-    /// further text of its line until [`Self::read`].
+    /// The next text to read, lines in turn, of those that take what is sent to them, as `unsent` has its
+    /// bytes; no further text of its line until [`Self::read`].
     pub fn next_text(
         &mut self,
         now: Duration,
-        is_behind: impl Fn(LinkId) -> bool,
+        unsent: impl Fn(LinkId) -> usize,
     ) -> Option<(LinkId, String)> {
         if self.reading.len() >= READERS {
             return None;
@@ -265,7 +265,7 @@ impl<W> Lines<W> {
                 has_turn
                     && !self.reading.contains_key(id)
                     && line.allowance.is_open(now)
-                    && !is_behind(*id)
+                    && unsent(*id) <= line.unsent_max()
             })
         };
         let place = self.texts.iter().position(may_be_read)?;
@@ -324,6 +324,13 @@ impl<W> Lines<W> {
 const DUE_MIN: Duration = Duration::from_millis(20);
 
 impl Line {
+    const fn unsent_max(&self) -> usize {
+        match self.way {
+            Way::In(_) => work::UNSENT_OF_OTHERS,
+            Way::Out(_) => work::UNSENT_OF_OURS,
+        }
+    }
+
     fn greeting_due(&self) -> Option<Duration> {
         (self.stage != Stage::Greeted).then_some(self.since + GREETING_MAX)
     }
@@ -355,23 +362,26 @@ mod tests {
         let (flood, other) = (inbound(&mut lines), inbound(&mut lines));
         for count in 0..work::OF_OTHERS.per_second / work::TEXT {
             lines.push_text(flood, count.to_string());
-            assert_eq!(lines.next_text(NOW, |_| false), Some((flood, count.to_string())));
+            assert_eq!(lines.next_text(NOW, |_| 0), Some((flood, count.to_string())));
             lines.read(flood, NOW);
         }
         lines.push_text(flood, "more".to_owned());
         lines.push_text(other, "calm".to_owned());
-        assert_eq!(lines.next_text(NOW, |_| false), Some((other, "calm".to_owned())));
-        assert_eq!(lines.next_text(NOW, |_| false), None);
+        assert_eq!(lines.next_text(NOW, |_| 0), Some((other, "calm".to_owned())));
+        assert_eq!(lines.next_text(NOW, |_| 0), None);
         assert_eq!(lines.due_in(NOW), Some(DUE_MIN));
         let later = NOW + SECOND;
-        assert_eq!(lines.next_text(later, |id| id == flood), None, "it does not take its answers");
-        assert_eq!(lines.next_text(later, |_| false), Some((flood, "more".to_owned())));
+        let unsent = |of_flood| move |id| if id == flood { of_flood } else { usize::MAX };
+        let too_much = work::UNSENT_OF_OTHERS + 1;
+        assert_eq!(lines.next_text(later, unsent(too_much)), None, "it takes no answers");
+        let found = lines.next_text(later, unsent(work::UNSENT_OF_OTHERS));
+        assert_eq!(found, Some((flood, "more".to_owned())));
         // No third while two are read.
         let third = inbound(&mut lines);
         lines.push_text(third, "third".to_owned());
-        assert_eq!(lines.next_text(later, |_| false), None);
+        assert_eq!(lines.next_text(later, |_| 0), None);
         lines.read(other, later);
-        assert_eq!(lines.next_text(later, |_| false), Some((third, "third".to_owned())));
+        assert_eq!(lines.next_text(later, |_| 0), Some((third, "third".to_owned())));
     }
 
     #[test]
@@ -384,8 +394,8 @@ mod tests {
             lines.charge(id, rate.per_second + debt, NOW);
             lines.push_text(id, "next".to_owned());
             let free = NOW + seconds * SECOND;
-            assert_eq!(lines.next_text(free, |_| false), None);
-            let found = lines.next_text(free + DUE_MIN, |_| false);
+            assert_eq!(lines.next_text(free, |_| 0), None);
+            let found = lines.next_text(free + DUE_MIN, |_| 0);
             assert_eq!(found, Some((id, "next".to_owned())));
         }
     }
@@ -397,29 +407,29 @@ mod tests {
         let text = |id| Some((id, "blocks".to_owned()));
         for id in [a, b] {
             lines.push_text(id, "blocks".to_owned());
-            assert_eq!(lines.next_text(NOW, |_| false), text(id));
+            assert_eq!(lines.next_text(NOW, |_| 0), text(id));
         }
         assert!(lines.begin_heavy(a) && !lines.begin_heavy(b));
         lines.put_back(text(b).unwrap(), NOW);
         // One reader is free again, and not for that one.
         for _ in 0..3 {
             lines.push_text(c, "small".to_owned());
-            assert_eq!(lines.next_text(NOW, |_| false), Some((c, "small".to_owned())));
+            assert_eq!(lines.next_text(NOW, |_| 0), Some((c, "small".to_owned())));
             lines.read(c, NOW);
         }
-        assert_eq!(lines.next_text(NOW, |_| false), None);
+        assert_eq!(lines.next_text(NOW, |_| 0), None);
         lines.read(a, NOW);
         // Whoever has just been served comes after those who wait.
         lines.push_text(a, "blocks".to_owned());
-        assert_eq!(lines.next_text(NOW, |_| false), text(b));
+        assert_eq!(lines.next_text(NOW, |_| 0), text(b));
         assert!(lines.begin_heavy(b));
-        assert_eq!(lines.next_text(NOW, |_| false), text(a), "nobody has looked at it");
+        assert_eq!(lines.next_text(NOW, |_| 0), text(a), "nobody has looked at it");
         assert!(!lines.begin_heavy(a));
         lines.put_back(text(a).unwrap(), NOW);
-        assert_eq!(lines.next_text(NOW, |_| false), None);
+        assert_eq!(lines.next_text(NOW, |_| 0), None);
         lines.remove(b);
         lines.read(b, NOW);
-        assert_eq!(lines.next_text(NOW, |_| false), text(a));
+        assert_eq!(lines.next_text(NOW, |_| 0), text(a));
     }
 
     #[test]
@@ -430,7 +440,7 @@ mod tests {
         lines.push_text(id, "answer".to_owned());
         let later = NOW + 3 * SECOND;
         assert_eq!(lines.overdue(later), [], "its answer may lie here");
-        lines.next_text(later, |_| false).unwrap();
+        lines.next_text(later, |_| 0).unwrap();
         lines.read(id, later + SECOND);
         assert_eq!(lines.overdue(later), [id]);
         lines.push_text(id, "anything but an answer".to_owned());

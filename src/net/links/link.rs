@@ -33,8 +33,9 @@ const GATHER: usize = 16 * 1024;
 /// How often that is done in one turn.
 const GATHERS_TURN: usize = 8;
 
-/// Bytes that the system is asked for at once. An idle link holds as much.
-const READ_BUFFER: usize = 16 * 1024;
+/// Bytes that the system is asked for at once. An idle link holds as much, one that gets longer frames
+/// as much as these.
+const READ_BUFFER: usize = 4 * 1024;
 
 /// Bytes of a close frame's reason at most (RFC 6455, 5.5).
 const REASON_MAX: usize = 120;

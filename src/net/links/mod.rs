@@ -72,7 +72,7 @@ pub const SEND_MAX: usize = TEXT_MAX + 256 * 1024;
 const TEXT_COST: usize = 64;
 
 /// Bytes of texts of one link that were not dealt with, beyond which it is not read further.
-pub const INBOX_MAX: usize = 16 * 1024;
+pub const INBOX_MAX: usize = 8 * 1024;
 
 /// Bytes held for all links of what is short. Beyond them each link has only its [`SHARE`], and the
 /// link with the most gives way, if it has held any for [`HOLD_MAX`]: who reads and finishes what it
