@@ -4,10 +4,10 @@
 //! and no pool: `now` and what has arrived come in.
 //!
 //! Invariants: a transfer is asked of one peer at a time; whoever does not give it in time is not
-//! asked for it again, and the next who announced it is. What one peer announces takes no place from
-//! another: each has room for [`OWN_MAX`] of its own, and for more only while there is much. Nor does
-//! what others announce in its name: that has room and an allowance of its own. Every announcement leaves
-//! by an answer, a failure, an arrival or the end of its peer.
+//! asked for it again, and the next who announced it is. What one peer announces takes no place
+//! from another: each has room for [`OWN_MAX`] of its own, and for more only while there is much.
+//! Nor does what others announce in its name: that has room and an allowance of its own. Every
+//! announcement leaves by an answer, a failure, an arrival or the end of its peer.
 
 use crate::planted::{Bug, planted};
 use crate::primitives::allowance::{Allowance, Rate};
@@ -34,8 +34,8 @@ pub const OWN_MAX: usize = 130;
 pub const NAMED_MAX: usize = 65;
 
 /// Announcements of one peer that are heard, and as many in its name: several times what fits the
-/// blocks. Each costs a question; more are dropped. A newcomer may have much to tell, and has as much
-/// as can be saved up.
+/// blocks. Each costs a question; more are dropped. A newcomer may have much to tell, and has as
+/// much as can be saved up.
 pub const HEARD: Rate = Rate { per_second: 512, saved_max: PER_PEER_MAX };
 
 /// Transfers that are asked for in one go at most.
@@ -48,13 +48,13 @@ pub const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// go on announcing it for a while.
 const RECENT_MAX: Duration = Duration::from_secs(60);
 
-/// How often a transfer is fetched again within that time because it came before its turn. Each time
-/// those that came with it are nearer to theirs; one that is still too early then is left to the
-/// comparison of pools.
+/// How often a transfer is fetched again within that time because it came before its turn. Each
+/// time those that came with it are nearer to theirs; one that is still too early then is left to
+/// the comparison of pools.
 const EARLY_MAX: u32 = 4;
 
-/// Transfers that have come and are remembered at most. The oldest gives way: at worst it is fetched
-/// twice.
+/// Transfers that have come and are remembered at most. The oldest gives way: at worst it is
+/// fetched twice.
 const RECENT_COUNT_MAX: usize = 8_192;
 
 /// A peer in one way of speaking, in a few bytes. Given once, so that nothing late is taken for one
@@ -161,7 +161,8 @@ impl Recent {
     }
 }
 
-/// Whom transfers were last asked of, or who gave them too early, and until when nobody else is asked.
+/// Whom transfers were last asked of, or who gave them too early, and until when nobody else is
+/// asked.
 #[derive(Debug, Default)]
 struct Asked {
     ids: HashMap<Txid, (Number, Duration)>,
@@ -245,9 +246,9 @@ impl Wanted {
         WORDS.iter().filter_map(|word| self.peers.get(&(peer.clone(), *word)).copied())
     }
 
-    /// It was announced that a peer has transfers, none of which should be here. Returns how many found no
-    /// room; those that have come a moment ago or that it has announced already are not counted. Once
-    /// no more of it is heard the rest is not looked at, nor counted.
+    /// It was announced that a peer has transfers, none of which should be here. Returns how many
+    /// found no room; those that have come a moment ago or that it has announced already are not
+    /// counted. Once no more of it is heard the rest is not looked at, nor counted.
     pub fn announce(
         &mut self,
         (peer, word): (&PeerId, Word),
@@ -298,9 +299,9 @@ impl Wanted {
         self.counter
     }
 
-    /// Whom to ask next, and for what, the peers in turn; `is_free` tells who can be asked now. What
-    /// came of it is told to [`Self::answered`] or [`Self::failed`]; until then nothing else is
-    /// asked of that peer.
+    /// Whom to ask next, and for what, the peers in turn; `is_free` tells who can be asked now.
+    /// What came of it is told to [`Self::answered`] or [`Self::failed`]; until then nothing else
+    /// is asked of that peer.
     pub fn next(
         &mut self,
         now: Duration,
@@ -355,7 +356,8 @@ impl Wanted {
         self.asked.next_open(now).map(|until| until - now)
     }
 
-    /// A peer has answered what it was last asked. What it `gave` is here; the rest it does not have.
+    /// A peer has answered what it was last asked. What it `gave` is here; the rest it does not
+    /// have.
     pub fn answered(&mut self, peer: &PeerId, gave: &[Txid], now: Duration) {
         for id in gave {
             self.arrived(id, now);
@@ -376,8 +378,8 @@ impl Wanted {
         }
     }
 
-    /// What a peer gave came too early: those before it may be under way from others. It is asked for
-    /// again when they have had as long to come as an answer may take.
+    /// What a peer gave came too early: those before it may be under way from others. It is asked
+    /// for again when they have had as long to come as an answer may take.
     pub fn put_off(&mut self, peer: &PeerId, ids: &[Txid], now: Duration) {
         let again: Vec<_> = ids.iter().filter(|id| self.recent.reopen(id)).copied().collect();
         // It has given it, so it has it, whoever said so.
@@ -388,8 +390,8 @@ impl Wanted {
         }
     }
 
-    /// The chain has moved on: what was refused for want of coins may be good now, and is fetched again
-    /// if it is announced again.
+    /// The chain has moved on: what was refused for want of coins may be good now, and is fetched
+    /// again if it is announced again.
     pub fn forget_recent(&mut self) {
         self.recent.reopen_all();
     }

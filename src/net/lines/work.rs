@@ -1,14 +1,14 @@
 //! How much work one line may make this node do.
 //!
 //! Owns what each kind of work counts, and what a line is given. Answers are counted in bytes, the
-//! rest by what it costs in comparison, so that one number bounds it all. A line that has nothing left
-//! is not read further: nothing is lost, and whoever floods waits on its own side. So it is with one
-//! that does not take its answers. Work that we have asked for is not counted.
+//! rest by what it costs in comparison, so that one number bounds it all. A line that has nothing
+//! left is not read further: nothing is lost, and whoever floods waits on its own side. So it is
+//! with one that does not take its answers. Work that we have asked for is not counted.
 
 use crate::primitives::allowance::Rate;
 
-/// What each text counts, a few questions and answers of which are all that two nodes have to say to
-/// each other in a second.
+/// What each text counts, a few questions and answers of which are all that two nodes have to say
+/// to each other in a second.
 pub const TEXT: usize = 2 * 1024;
 
 /// What each id of a transfer counts that a peer tells: it is looked for, kept and asked for.
@@ -28,9 +28,9 @@ pub const OF_OURS: Rate = Rate { per_second: 4 * 1024 * 1024, saved_max: SAVED_M
 /// What a line may save up: the ids of two full pools, as after a partition, or two longest blocks.
 const SAVED_MAX: usize = 8 * 1024 * 1024;
 
-/// Bytes that wait to leave on a line of another beyond which nothing of it is read. What the system
-/// holds besides is several times that, so who reads its answers does not notice; 64 that do not
-/// read would hold as much each, and a last answer.
+/// Bytes that wait to leave on a line of another beyond which nothing of it is read. What the
+/// system holds besides is several times that, so who reads its answers does not notice; 64 that do
+/// not read would hold as much each, and a last answer.
 pub const UNSENT_OF_OTHERS: usize = 16 * 1024;
 
 /// The same on a line that we have opened.
