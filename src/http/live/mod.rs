@@ -96,9 +96,8 @@ pub struct LiveHub {
 struct Told {
     peers: usize,
     miner: MinerStatus,
-    sync: SyncState,
-    /// The best height known of while blocks are missing; nothing once they are here.
-    behind: Option<Height>,
+    /// Why it is not synced, and the best height known of; nothing once it is.
+    behind: Option<(SyncState, Height)>,
     clock_offset: Option<i64>,
 }
 
@@ -225,7 +224,7 @@ impl LiveHub {
         if now.miner != told.miner {
             self.tell(&wire::Event::Miner(now.miner));
         }
-        let changing = |told: &Told| (told.sync, told.behind, told.clock_offset);
+        let changing = |told: &Told| (told.behind, told.clock_offset);
         if changing(&now) != changing(&told) {
             self.tell_status();
         }
@@ -239,8 +238,7 @@ impl Told {
         Self {
             peers: api.peers.list().iter().filter(|peer| connected(peer.state)).count(),
             miner: miner::miner_status(api),
-            sync: sync.state,
-            behind: (!sync.is_synced()).then_some(sync.best_height),
+            behind: (!sync.is_synced()).then_some((sync.state, sync.best_height)),
             clock_offset: sync.clock_offset,
         }
     }
