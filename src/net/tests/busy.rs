@@ -89,3 +89,35 @@ fn whoever_is_busy_is_told_the_same_again_in_order() {
     assert_eq!(taken().flat_map(|told| told.blocks.clone()).collect::<Vec<_>>(), blocks);
     assert_eq!(taken().flat_map(|told| told.transfers.clone()).collect::<Vec<_>>(), ids);
 }
+
+/// Lets the owner of a node do nothing, and fills its queue.
+fn stall(world: &World, node: &TestNode) -> Vec<thread::JoinHandle<()>> {
+    world.stalled.lock().unwrap().insert(node.port);
+    let ask = |_| {
+        let (handle, thread) = (node.node.clone(), thread::Builder::new().stack_size(256 << 10));
+        // Those for whom there is no room are told so.
+        thread.spawn(move || drop(handle.submit_headers(Vec::new()))).unwrap()
+    };
+    (0..1_030).map(ask).collect()
+}
+
+#[test]
+fn what_is_told_while_the_owner_has_no_time_is_asked_for_again() {
+    let world = World::new();
+    world.wires.lock().unwrap().closed.extend([1, 2]);
+    let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+    one.join(&other);
+    wait("mutual peers", || other.is_connected_to(&one) && one.is_connected_to(&other));
+    let waiting = stall(&world, &one);
+    let ids: Vec<_> = (0..3).map(|nonce| pay(&other, nonce)).collect();
+    wait("the transfers to be asked for", || world.count(1, "transfers") > 0);
+    // The queue is full for longer than anybody waits for a place in it.
+    wait("them to be asked for again", || world.count(1, "transfers") > 1);
+    assert!(!ids.iter().any(|id| has(&one, id)));
+    world.stalled.lock().unwrap().clear();
+    waiting.into_iter().for_each(|waiting| waiting.join().unwrap());
+    wait("the transfers", || ids.iter().all(|id| has(&one, id)));
+    assert!(one.is_connected_to(&other), "nobody is blamed");
+    let tip = other.mine();
+    wait("the block", || one.tip() == tip);
+}

@@ -81,6 +81,8 @@ pub(super) struct World {
     servers: Mutex<BTreeMap<String, Server>>,
     /// Pairs that cannot call each other, by port.
     cuts: Mutex<BTreeSet<(u16, u16)>>,
+    /// Nodes whose owners do nothing.
+    stalled: Mutex<BTreeSet<u16>>,
     /// What nodes that start from now on have for seeds.
     pub seeds: Mutex<Vec<PeerAddress>>,
     /// And which peers.
@@ -103,6 +105,7 @@ impl World {
             stopped: OnceLock::new(),
             servers: Mutex::default(),
             cuts: Mutex::default(),
+            stalled: Mutex::default(),
             seeds: Mutex::default(),
             settings: Mutex::default(),
             calls: Mutex::default(),
@@ -121,6 +124,14 @@ impl World {
     /// how fast the machine is.
     pub(super) fn stop_clocks(&self) {
         self.stopped.get_or_init(|| self.start.elapsed());
+    }
+
+    /// Holds up the owner of a node that is stalled: it reads the clock at the start of each turn.
+    fn hold_up(&self, port: u16) {
+        let is_stalled = || self.stalled.lock().unwrap().contains(&port);
+        while thread::current().name() == Some("owner") && is_stalled() {
+            thread::park_timeout(Duration::from_millis(2));
+        }
     }
 
     fn now(&self) -> Now {
@@ -268,7 +279,10 @@ impl TestNode {
             port,
             params,
             pool_bytes_max: 1 << 20,
-            clock: Box::new(move || clock.now()),
+            clock: Box::new(move || {
+                clock.hold_up(port);
+                clock.now()
+            }),
             listeners: 1,
         };
         let Opened { owner, handle, mut events, lock, .. } = open(opening).unwrap();
