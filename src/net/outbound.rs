@@ -95,13 +95,18 @@ pub fn choose(facts: &[Fact], now: Duration) -> Choice {
     Choice { open: open.map(|fact| address(fact)).collect(), close: close.map(address).collect() }
 }
 
-/// The peers to begin with after a restart: of those that nobody will name then, the ones connected
-/// longest.
-pub fn anchors(facts: &[Fact]) -> Vec<PeerAddress> {
-    let learned = facts.iter().filter(|fact| fact.standing != Standing::Manual);
-    let mut linked: Vec<_> = learned.filter_map(|fact| Some((fact.link?, &fact.address))).collect();
-    linked.sort();
-    linked.into_iter().take(ANCHORS_MAX).map(|(_, address)| address.clone()).collect()
+/// Of peers that answer, with why they are there and since when, those to call first after a restart: the
+/// ones connected longest, as no person will name them then. Who has named itself is one if there are
+/// no others.
+pub fn anchors<'a>(
+    connected: impl IntoIterator<Item = (Standing, Duration, &'a PeerAddress)>,
+) -> Vec<PeerAddress> {
+    let unnamed = connected.into_iter().filter(|(standing, ..)| *standing != Standing::Manual);
+    let mut longest: Vec<_> = unnamed
+        .map(|(standing, since, address)| (standing == Standing::Came, since, address))
+        .collect();
+    longest.sort();
+    longest.into_iter().take(ANCHORS_MAX).map(|(.., address)| address.clone()).collect()
 }
 
 /// For how many nodes these addresses count: those of one network of the Internet for no more than
@@ -258,15 +263,16 @@ mod tests {
 
     #[test]
     fn anchors_are_the_two_that_were_connected_longest() {
-        let facts = [
-            linked("1.1.0.1:5", Learned, 3),
-            linked("2.1.0.1:5", Learned, 1),
-            linked("3.1.0.1:5", Anchor, 2),
-            linked("4.1.0.1:5", Manual, 0),
-            fact("5.1.0.1:5", Learned),
-        ];
-        let anchors: Vec<_> = anchors(&facts).iter().map(PeerAddress::to_string).collect();
-        assert_eq!(anchors, ["2.1.0.1:5", "3.1.0.1:5"]);
+        let at = |text: &str| text.parse::<PeerAddress>().unwrap();
+        let peers =
+            [(Learned, 5, 3), (Learned, 6, 1), (Anchor, 7, 2), (Manual, 8, 0), (Came, 9, 0)]
+                .map(|(standing, port, since)| (standing, since, at(&format!("1.1.0.1:{port}"))));
+        let longest = |places: &[usize]| {
+            let peers = places.iter().map(|place| &peers[*place]);
+            anchors(peers.map(|(standing, since, at)| (*standing, Duration::from_secs(*since), at)))
+        };
+        assert_eq!(longest(&[0, 1, 2, 3, 4]), [at("1.1.0.1:6"), at("1.1.0.1:7")]);
+        assert_eq!(longest(&[4, 3, 0]), [at("1.1.0.1:5"), at("1.1.0.1:9")]);
     }
 
     #[test]

@@ -335,7 +335,10 @@ impl Node {
     }
 
     fn restart(&mut self) {
-        let anchors = outbound::anchors(&self.facts);
+        let linked = self.facts.iter();
+        let anchors = outbound::anchors(
+            linked.filter_map(|fact| Some((fact.standing, fact.link?, &fact.address))),
+        );
         self.facts
             .retain(|fact| fact.standing == Standing::Manual || anchors.contains(&fact.address));
         for fact in &mut self.facts {

@@ -2,9 +2,9 @@
 
 use super::{CALLS_MAX, Table, Task, Times, can_send};
 use crate::net::book::{Book, Known, LIST_PAUSE};
-use crate::net::outbound::ANCHORS_MAX;
+use crate::net::outbound::anchors;
 use crate::net::peer::Peer;
-use crate::primitives::{PeerAddress, PeerId};
+use crate::primitives::PeerAddress;
 use crate::wire::Handshake;
 use std::time::Duration;
 
@@ -72,13 +72,13 @@ impl Table {
         Some(Task::Addresses(target))
     }
 
-    /// Those to call first after a restart: they were connected longest, and no person names them. Who has
-    /// named itself is one if there are no others.
-    pub(super) fn anchors(&self) -> Vec<PeerId> {
-        let learned = self.peers().filter(|peer| !peer.manual && peer.is_connected());
-        let mut since: Vec<_> =
-            learned.filter_map(|peer| Some((peer.came, peer.connected_since?, &peer.id))).collect();
-        since.sort();
-        since.into_iter().take(ANCHORS_MAX).map(|(.., id)| id.clone()).collect()
+    /// Those to call first after a restart. Who cannot be called is none, however long it is connected.
+    pub(super) fn anchors(&self) -> Vec<PeerAddress> {
+        let connected = self.peers().filter(|peer| peer.is_connected());
+        anchors(
+            connected.filter_map(|peer| {
+                Some((peer.standing(), peer.connected_since?, peer.id.address()?))
+            }),
+        )
     }
 }

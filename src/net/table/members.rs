@@ -309,14 +309,15 @@ impl Table {
     pub fn records(&self, times: Times) -> Vec<PeerRecord> {
         let anchors = self.anchors();
         let peers = self.peers().filter_map(|peer| {
+            let address = peer.id.address()?;
             Some(PeerRecord {
                 manual: peer.manual,
                 last_seen: peer.last_seen.unwrap_or_default(),
                 last_tried: peer.tried.map(|tried| times.unix_at(tried)).unwrap_or_default(),
                 failures: peer.failures,
-                anchor: anchors.contains(&peer.id),
+                anchor: anchors.contains(address),
                 came: peer.has_come(),
-                ..PeerRecord::new(peer.id.address()?.clone())
+                ..PeerRecord::new(address.clone())
             })
         });
         let removed = self.removed.iter();

@@ -5,7 +5,7 @@ use crate::net::client::Pace;
 use crate::net::outbound::Standing;
 use crate::net::table::{CAME_MAX, Candidate, LIE_PAUSE, Outcome, Table, Task, Times};
 use crate::node::ports::PeerState;
-use crate::primitives::{PeerAddress, PeerId, UnixTime};
+use crate::primitives::{LinkId, PeerAddress, PeerId, UnixTime};
 use crate::testkit::handshake;
 use crate::wire::PeerRecord;
 use std::time::Duration;
@@ -89,8 +89,12 @@ fn it_stays_what_it_is_over_a_restart_and_anchors_are_others() {
 }
 
 #[test]
-fn where_all_have_come_the_anchors_are_of_them() {
+fn where_all_have_come_the_anchors_are_of_them_and_no_guests() {
     let mut table = table();
+    // Nobody can call these, however long they are connected.
+    (1..=2).for_each(|number| {
+        table.link_in(LinkId(number), &handshake(90 + number, UnixTime(START)), time(0));
+    });
     assert!((1..=3).all(|number| comes(&mut table, number, number.into())));
     let anchors = table.records(time(10)).into_iter().filter(|record| record.anchor);
     let anchors: Vec<_> = anchors.map(|record| record.node).collect();
