@@ -302,17 +302,19 @@ impl Network {
         }
         let locator = view.chain.headers().locator(&tip);
         let answer = self.client.call(address, &Question::Headers { locator }, Pace::Quick);
-        let first = answer::headers(answer).ok()?.first()?.previous;
-        let fork = view.chain.headers().get(&first)?.height;
+        // What it gives costs it the work of one block at least; all else is its word.
+        let first = *answer::headers(answer).ok()?.first()?;
+        let (parent, _) = view.chain.judge_header(&first, node.now().unix).ok()?;
+        let fork = parent.height;
         let (received, whole) = received_above(node, view, fork);
         if received == Amount::ZERO {
             return None;
         }
         let (count, at_least) = (tip.height.0 - fork.0, if whole { "" } else { "at least " });
         Some(format!(
-            "{address} has a chain with more work: it replaces the last {count} blocks of this \
-             node, in which its wallet received {at_least}{received} coins; coins mined in them are \
-             lost"
+            "{address} says that its chain has more work: if so, it replaces the last {count} blocks of \
+             this node, in which its wallet received {at_least}{received} coins; coins mined in them \
+             are then lost"
         ))
     }
 }

@@ -7,7 +7,6 @@ use super::exchange::Met;
 use super::lines::{Stage, Way, work};
 use super::links::{Code, LinkEnd};
 use super::live::Waits;
-use crate::node::ports::PeerError;
 use crate::node::{NodeHandle, answers};
 use crate::primitives::{LinkId, PeerId};
 use crate::wire::{
@@ -136,40 +135,31 @@ impl Network {
         number: u32,
         question: Question,
     ) -> Result<(), LinkEnd> {
-        let refused = match &question {
-            Question::Handshake(theirs) => self.judge(theirs, || shown(way)).err(),
-            _ => None,
-        };
-        let Reply { status, body } = match &refused {
-            Some(error) => refusal(409, error.code(), error),
-            None => {
-                let looked_at = looked_at(node, &question);
-                let reply = self.reply_to(node, (id, way), question);
-                let cost = looked_at + reply.body.len();
-                self.charge(node, id, cost);
-                reply
-            }
-        };
-        let text = Frame::Answer { id: number, status, body }.to_json(self.prefix);
-        self.say(id, number, text)?;
-        refused.map_or(Ok(()), |error: PeerError| Err(broken(Code::Policy, &error)))
+        if let Question::Handshake(theirs) = &question {
+            return self.greet_on(node, (id, way), number, theirs);
+        }
+        let looked_at = looked_at(node, &question);
+        let reply = self.reply_to(node, (id, way), question);
+        self.charge(node, id, looked_at + reply.body.len());
+        self.say(id, number, reply)
     }
 
     /// Sends an answer, or that there is no room for it.
-    fn say(&self, id: LinkId, number: u32, text: String) -> Result<(), LinkEnd> {
+    fn say(&self, id: LinkId, number: u32, reply: Reply) -> Result<(), LinkEnd> {
         let Some(links) = &self.links else { return Ok(()) };
-        if links.send(id, text).is_ok() {
+        let text = |Reply { status, body }| {
+            Frame::Answer { id: number, status, body }.to_json(self.prefix)
+        };
+        if links.send(id, text(reply)).is_ok() {
             return Ok(());
         }
-        let Reply { status, body } = refusal(503, "busy", &"the live connections are busy");
-        let short = Frame::Answer { id: number, status, body }.to_json(self.prefix);
-        links.send(id, short).map_err(|error| broken(Code::Policy, &error))
+        let busy = refusal(503, "busy", &"the live connections are busy");
+        links.send(id, text(busy)).map_err(|error| broken(Code::Policy, &error))
     }
 
     fn reply_to(&self, node: &NodeHandle, (id, way): (LinkId, &Way), question: Question) -> Reply {
         let good = |body| Reply { status: 200, body };
         match question {
-            Question::Handshake(theirs) => good(self.greet_on(node, id, &theirs).to_json()),
             Question::Addresses => good(addresses_to_json(&self.known_addresses(client(way)))),
             Question::Announce(news) => {
                 self.told_on(node, id, news);
@@ -189,9 +179,23 @@ impl Network {
         }
     }
 
-    /// Takes up what a node says of itself on a line, and says what we are.
-    fn greet_on(&self, node: &NodeHandle, id: LinkId, theirs: &Handshake) -> Handshake {
+    /// Says what we are, and takes up what a node says of itself on a line: in this order, so that none
+    /// of our questions goes ahead of what the other waits for.
+    fn greet_on(
+        &self,
+        node: &NodeHandle,
+        (id, way): (LinkId, &Way),
+        number: u32,
+        theirs: &Handshake,
+    ) -> Result<(), LinkEnd> {
+        if let Err(error) = self.judge(theirs, || shown(way)) {
+            self.say(id, number, refusal(409, error.code(), &error))?;
+            return Err(broken(Code::Policy, &error));
+        }
         let ours = self.handshake_to(node, Some(theirs.instance));
+        let body = ours.to_json();
+        self.charge(node, id, body.len());
+        self.say(id, number, Reply { status: 200, body })?;
         let is_new = self.lines().get(id).is_some_and(|line| line.stage != Stage::Greeted);
         if is_new {
             self.greeted(node, id, theirs);
@@ -200,7 +204,7 @@ impl Network {
             self.claimed(node, &peer, theirs);
             self.compare(node, &peer, (theirs, ours.work));
         }
-        ours
+        Ok(())
     }
 
     /// What a peer says of its chain, outside of an exchange that is due.

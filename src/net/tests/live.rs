@@ -7,7 +7,7 @@ use crate::net::lines::Way;
 use crate::net::links::{Code, LinkEnd, LinkEvent};
 use crate::node::Origin;
 use crate::node::ports::PeerControl;
-use crate::primitives::{LinkId, PeerId, Txid};
+use crate::primitives::{BlockHash, Height, LinkId, PeerId, Txid};
 use crate::testkit::TestKey;
 use crate::wire::{Announcement, Frame, Handshake, Question};
 use std::net::IpAddr;
@@ -254,6 +254,24 @@ fn questions_on_a_line_are_answered_as_over_http() {
         let (status, body) = ask(question.clone());
         assert_eq!(status, expected, "{question:?}");
         let _: serde_json::Value = serde_json::from_str(&body).unwrap();
+    }
+}
+
+#[test]
+fn the_answer_to_a_handshake_is_the_first_thing_said() {
+    let world = World::new();
+    let node = TestNode::start(&world, 1);
+    let ours = node.network.handshake_to(&node.node, None);
+    for number in 10..60 {
+        // One who has more is asked for it at once.
+        let (tip, work) = (BlockHash::from_bytes([7; 32]), ours.work + ours.work);
+        let theirs = Handshake { instance: number, height: Height(9), tip, work, ..ours.clone() };
+        let stranger = Stranger::call(&world, u16::try_from(number).unwrap(), &node.network);
+        let question = Question::Handshake(theirs);
+        stranger.say(&Frame::Ask { id: 5, question }.to_json(node.node.prefix()));
+        let LinkEvent::Frame { text, .. } = stranger.hear() else { panic!("it was closed") };
+        let frame = Frame::from_json(&text, node.node.prefix()).unwrap();
+        assert!(matches!(frame, Frame::Answer { id: 5, status: 200, .. }), "{number}: {text}");
     }
 }
 

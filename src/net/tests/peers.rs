@@ -1,7 +1,9 @@
 //! Who becomes a peer, who does not, and who stays one.
 
+use super::sync::boast;
 use super::*;
 use crate::net::outbound::Standing;
+use crate::primitives::CompactTarget;
 
 fn listed(node: &TestNode, other: u16) -> bool {
     node.peers().contains(&address(other))
@@ -294,6 +296,20 @@ fn joining_a_heavier_branch_warns_of_the_coins_that_it_costs() {
         one.node.submit_block(one.draft(wallet), Origin::Own).unwrap();
     }
     let tip = other.mine_many(5);
+    // A header that cost nothing warns of nothing.
+    let (liar, mut made_up) = (TestNode::start(&world, 3), one.draft(wallet).header);
+    made_up.previous = one.node.chain_id();
+    made_up.bits = CompactTarget(0);
+    let shown = reply(200, headers_to_json(&[made_up]));
+    let source = Arc::new(liar);
+    let (network, node) = (source.network.clone(), source.node.clone());
+    let lie: Lie = Arc::new(move |call| match call {
+        Question::Handshake(_) => Some(boast(&source)),
+        Question::Headers { .. } => Some(shown.clone()),
+        _ => None,
+    });
+    world.serve(&address(3), Server::Liar(network, node, lie));
+    assert_eq!(one.network.add(address(3).parse().unwrap()).unwrap(), None);
     let warning = one.join(&other).unwrap();
     assert!(
         warning.contains("last 2 blocks") && warning.contains("received 20 coins"),

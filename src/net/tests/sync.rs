@@ -226,7 +226,7 @@ fn a_long_chain_comes_in_several_answers_of_headers() {
 }
 
 /// As what a liar says of itself: much more work than it has.
-fn boast(of: &TestNode) -> Reply {
+pub(super) fn boast(of: &TestNode) -> Reply {
     let mut said = of.network.handshake_to(&of.node, None);
     (said.work, said.tip, said.height) = (
         crate::primitives::Work::new(crate::primitives::U256::MAX),
