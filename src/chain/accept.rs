@@ -80,8 +80,11 @@ pub enum Accepted {
     Best(Arc<TipChange>),
 }
 
+/// A transfer that can no longer be mined, and why; `None` if another one took its place.
+pub type Dropped = (CheckedTransfer, Option<PoolError>);
+
 /// A change of the best chain.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct TipChange {
     /// Blocks that left the best chain, from the old tip down.
     pub disconnected: Vec<Arc<HeaderNode>>,
@@ -90,9 +93,8 @@ pub struct TipChange {
     /// Transfers that are pending now and were not before: those of blocks that left, and early
     /// ones whose turn has come.
     pub returned: Vec<Txid>,
-    /// Transfers that were pending, or in a block that left, and can no longer be mined, with the
-    /// reason where it is known.
-    pub dropped: Vec<(CheckedTransfer, Option<PoolError>)>,
+    /// Transfers that were pending, or in a block that left, and can no longer be mined.
+    pub dropped: Vec<Dropped>,
     /// Of [`Self::returned`], those that stood in blocks that left, and so were confirmed before.
     pub unconfirmed: Vec<Txid>,
     /// What the blocks that left had paid, and to whom, from the lowest up: nobody has it now.

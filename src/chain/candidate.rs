@@ -1,6 +1,6 @@
 //! The state after another branch, built aside and taken over only when all of it is valid.
 
-use super::accept::{AcceptError, Now, TipChange};
+use super::accept::{AcceptError, Dropped, Now, TipChange};
 use super::accounts::AccountTree;
 use super::headers::HeaderNode;
 use super::history::History;
@@ -218,7 +218,11 @@ impl Chain {
         }
         let context = self.pool_context(now.monotonic);
         let settled = self.pool.settle(touched, &|id| confirmed.contains(id), &context);
-        change.dropped = settled.dropped.iter().map(|p| (p.transfer.clone(), None)).collect();
+        let dropped = settled.dropped.iter().map(|pending| {
+            let why = self.pool.why_gone(&pending.transfer, &context);
+            (pending.transfer.clone(), why)
+        });
+        change.dropped = dropped.collect();
         change.returned = settled.promoted;
         again.retain(|transfer| !confirmed.contains(&transfer.id()));
         self.return_all(again, change, now);
@@ -233,6 +237,19 @@ impl Chain {
         now: Now,
     ) {
         again.sort_by_key(|t| (t.transfer().sender, t.transfer().nonce));
+        self.offer_all(again, change, now);
+    }
+
+    /// Makes the pool hold `transfers`, in which each sender's stand in nonce order, and nothing
+    /// else. None of them waits for a predecessor. Returns those that it does not take.
+    pub fn refill_pool(&mut self, transfers: Vec<CheckedTransfer>, now: Now) -> Vec<Dropped> {
+        self.pool.clear();
+        let mut change = TipChange::default();
+        self.offer_all(transfers, &mut change, now);
+        change.dropped
+    }
+
+    fn offer_all(&mut self, again: Vec<CheckedTransfer>, change: &mut TipChange, now: Now) {
         let context = self.pool_context(now.monotonic);
         let again = again.into_iter();
         let again: Vec<_> =
@@ -240,7 +257,10 @@ impl Chain {
         change.returned.retain(|id| self.pool.get(id).is_some());
         // One that came later may have thrown out one that came before.
         let evicted = again.into_iter().filter(|t| self.pool.get(&t.id()).is_none());
-        change.dropped.extend(evicted.map(|transfer| (transfer, None)));
+        change.dropped.extend(evicted.map(|transfer| {
+            let why = self.pool.why_gone(&transfer, &context);
+            (transfer, why)
+        }));
     }
 
     /// Gives the transfer back if it is pending now.

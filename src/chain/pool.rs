@@ -7,6 +7,7 @@
 //! account's, and together cost at most its balance, so that any prefix of them may be mined; the
 //! indexes hold the same transfers; pending bytes stay within the limit.
 
+mod changes;
 mod index;
 mod select;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod tests;
 use super::accounts::AccountTree;
 use crate::consensus::check::CheckedTransfer;
 use crate::primitives::{Account, Amount, Height, PublicKey, Transfer, Txid};
+pub use changes::PoolChanges;
 use index::Index;
 pub use index::{BUCKETS, FeeRate, Pending};
 use std::sync::Arc;

@@ -17,6 +17,7 @@ mod handle;
 mod inline;
 mod open;
 mod owner;
+mod pool_file;
 pub mod ports;
 mod reorganization;
 mod verify;

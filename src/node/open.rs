@@ -4,24 +4,22 @@ use super::bodies::StoredBodies;
 use super::events::{Event, Listeners};
 use super::handle::{NodeHandle, Shared};
 use super::owner::{COMMANDS_MAX, Owner, SentRequests};
+use super::pool_file::PoolFile;
 use super::view::View;
 use super::wallet_file::{self, WalletError};
 use crate::chain::Chain;
 use crate::chain::accept::{AcceptError, Now};
-use crate::chain::pool::PoolError;
 use crate::consensus::check::{CheckedBlock, Signatures, check_block};
 use crate::consensus::params::{ChainParams, ParamsError};
 use crate::consensus::verified::Verified;
 use crate::primitives::{BlockHash, BodyRef, UnixTime};
 use crate::storage::disk::{Disk, DiskFile, FileSystem};
 use crate::storage::files::DataDir;
-use crate::storage::journal::{Bounds, Journal};
 use crate::storage::lock::ProcessLock;
 use crate::storage::text::{Replayed, TextStore};
 use crate::storage::{BlockReader, BlockStore, StoreError, StoredBlock};
 use crate::wallet::{KeyError, Wallet, random_bytes};
 use crate::wire::block_from_json;
-use crate::wire::transfer_from_json;
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, bounded};
 use std::borrow::Cow;
@@ -30,12 +28,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
-
-/// A transfer's line in the journal is shorter than this: 64 bytes of memo may be escaped sixfold.
-const JOURNAL_LINE_MAX: usize = 2_048;
-
-/// Lines of the journal at most: a pool full of the smallest transfers, twice over.
-const JOURNAL_LINES_MAX: u64 = 2_000_000;
 
 /// How often a long replay says how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
@@ -146,11 +138,11 @@ pub fn open_on(opening: Opening, machine: Machine) -> Result<Opened, OpenError> 
     let mut chain = replay.finish();
     let now = (opening.clock)();
     let mempool = DiskFile::on(&disk, data_dir.mempool());
-    let journal = load_pool(mempool, (&mut chain, &verified), now)?;
+    let wallet_key = wallet.as_ref().map(Wallet::public_key);
+    let pool_file = PoolFile::load(mempool, (&mut chain, &verified), wallet_key, now)?;
     let (commands, received) = bounded(COMMANDS_MAX);
     let mut listeners = Listeners::default();
     let events = (0..opening.listeners).map(|_| listeners.add()).collect();
-    let wallet_key = wallet.as_ref().map(Wallet::public_key);
     let view =
         View { chain, wallet: wallet_key, reorganization: None, tip_changes: 0, pool_changes: 0 };
     let shared = Arc::new(Shared {
@@ -167,7 +159,7 @@ pub fn open_on(opening: Opening, machine: Machine) -> Result<Opened, OpenError> 
         shared: shared.clone(),
         listeners,
         store: Box::new(opened.store),
-        journal,
+        pool_file,
         wallet_file,
         aux,
         wallet,
@@ -181,34 +173,6 @@ pub fn open_on(opening: Opening, machine: Machine) -> Result<Opened, OpenError> 
 /// The pool that checks signatures; every core, because a block is waited for.
 pub(super) fn verify_pool() -> Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
     rayon::ThreadPoolBuilder::new().thread_name(|index| format!("verify-{index}")).build()
-}
-
-fn load_pool(
-    file: DiskFile,
-    (chain, verified): (&mut Chain, &Verified),
-    now: Now,
-) -> Result<Journal, StoreError> {
-    let bounds = Bounds { entry_bytes_max: JOURNAL_LINE_MAX, entries_max: JOURNAL_LINES_MAX };
-    let (prefix, chain_id) = (chain.params().prefix, chain.chain_id());
-    // What a reorganization gave back was written after those that build on it.
-    let mut early = Vec::new();
-    let loaded = Journal::open_on(file, bounds, &mut |line| {
-        let transfer = transfer_from_json(line, prefix).ok();
-        let checked =
-            transfer.and_then(|transfer| verified.check_transfer(transfer, &chain_id).ok());
-        let Some(checked) = checked else { return };
-        // Most of what is refused has long been mined.
-        if let Err(PoolError::NonceTooFar { .. } | PoolError::WaitingFull { .. }) =
-            chain.accept_transfer(checked.clone(), now)
-        {
-            early.push(checked);
-        }
-    })?;
-    early.sort_by_key(|checked| (checked.transfer().sender, checked.transfer().nonce));
-    for checked in early {
-        let _ = chain.accept_transfer(checked, now);
-    }
-    Ok(loaded.journal)
 }
 
 /// Builds the chain anew from the block file. Everything is judged again but the signatures, which
@@ -299,41 +263,5 @@ impl Replay {
             log::warn!("{lost} side blocks of the file have no known parent and are left out");
         }
         self.chain
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::chain::pool::{PER_SENDER_MAX, POOL_BYTES_DEFAULT};
-    use crate::testkit::{TestChain, TestKey};
-    use crate::wire::transfer_to_json;
-
-    #[test]
-    fn open_transactions_come_back_in_whatever_order_they_were_written() {
-        let home = tempfile::tempdir().unwrap();
-        let world = TestChain::dev();
-        let (now, params) = (world.now, ChainParams::dev());
-        let id = world.chain.chain_id();
-        let dir = DataDir::open(home.path(), 5000).unwrap();
-        let bounds = Bounds { entry_bytes_max: JOURNAL_LINE_MAX, entries_max: JOURNAL_LINES_MAX };
-        let mut journal = Journal::open(&dir.mempool(), bounds, &mut |_| ()).unwrap().journal;
-        let count = PER_SENDER_MAX as u64;
-        for nonce in (0..count).rev() {
-            let transfer = TestKey::dev(1).pay(TestKey::new(1).public, (5, 1), nonce, &id);
-            journal.stage(&transfer_to_json(&transfer, params.prefix)).unwrap();
-        }
-        journal.commit().unwrap();
-
-        let opening = Opening {
-            data_dir: home.path().to_path_buf(),
-            port: 5000,
-            params,
-            pool_bytes_max: POOL_BYTES_DEFAULT,
-            clock: Box::new(move || now),
-            listeners: 0,
-        };
-        let opened = open(opening).unwrap();
-        assert_eq!(opened.handle.view().chain.pool().len(), PER_SENDER_MAX);
     }
 }

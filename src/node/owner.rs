@@ -6,6 +6,7 @@ use super::error::NodeError;
 use super::events::{Event, Listeners};
 use super::handle::Shared;
 use super::open::Aux;
+use super::pool_file::PoolFile;
 use super::reorganization::{OTHER_CAME, Reorganization};
 use super::view::View;
 use super::wallet_file;
@@ -16,14 +17,12 @@ use crate::consensus::check::{CheckedBlock, CheckedTransfer};
 use crate::consensus::connect::HeaderError;
 use crate::primitives::{BlockHash, Header, Height, PublicKey, Txid, UnixTime};
 use crate::storage::disk::DiskFile;
-use crate::storage::journal::Journal;
 use crate::storage::{BlockStore, StoreError};
 use crate::wallet::{UnsignedTransfer, Wallet};
-use crate::wire::transfer_to_json;
 use crate::wire::{RequestId, SendRequest};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use log::Level;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,9 +38,6 @@ const FUTURE_MAX: usize = 32;
 /// Request ids that are remembered at most; the oldest gives way.
 const REQUEST_IDS_MAX: usize = 10_000;
 
-/// Entries of the pool's journal beyond twice the pool, from which on it is written anew.
-const JOURNAL_SLACK: u64 = 1_000;
-
 /// Blocks that give way at once from which on it is a warning: chance alone hardly ever makes so many.
 const DEEP: usize = 6;
 
@@ -54,7 +50,7 @@ pub struct Owner {
     pub(super) shared: Arc<Shared>,
     pub(super) listeners: Listeners,
     pub(super) store: Box<dyn BlockStore>,
-    pub(super) journal: Journal,
+    pub(super) pool_file: PoolFile,
     pub(super) wallet_file: DiskFile,
     pub(super) aux: Aux,
     pub(super) wallet: Option<Wallet>,
@@ -109,6 +105,8 @@ struct Turn {
     sent: Vec<(SendRequest, CheckedTransfer)>,
     /// Blocks from the future whose time has come.
     due: Vec<BlockHash>,
+    /// Transfers that a change of the tip has dropped, or returned for others to throw out.
+    dropped: BTreeSet<Txid>,
 }
 
 impl Turn {
@@ -158,6 +156,7 @@ impl Owner {
             replies: Vec::new(),
             sent: Vec::new(),
             due: Vec::new(),
+            dropped: BTreeSet::new(),
         };
         turn.next.chain.drop_overdue(turn.now);
         self.retry_future(&mut turn);
@@ -174,9 +173,9 @@ impl Owner {
     /// Writes, publishes, replies, tells: in this order, because whoever has a reply must be able
     /// to read what it says.
     fn finish(&mut self, mut turn: Turn) -> Result<(), Arc<StoreError>> {
-        if let Err(error) = self.store.commit().and_then(|()| self.journal.commit()) {
+        if let Err(error) = self.write(&turn) {
             self.store.discard();
-            self.journal.discard();
+            self.pool_file.discard();
             return self.fail(turn, error);
         }
         for (request, transfer) in std::mem::take(&mut turn.sent) {
@@ -191,8 +190,15 @@ impl Owner {
         for event in &turn.events {
             self.listeners.tell(event);
         }
-        self.compact_journal();
+        self.pool_file.compact(self.shared.view.load().chain.pool());
         Ok(())
+    }
+
+    fn write(&mut self, turn: &Turn) -> Result<(), StoreError> {
+        let before = self.shared.view.load();
+        self.pool_file.stage(before.chain.pool(), &turn.next.chain, &turn.dropped)?;
+        self.store.commit()?;
+        self.pool_file.commit()
     }
 
     /// Nothing of the turn has happened, and everyone who waits is told.
@@ -255,7 +261,8 @@ impl Owner {
         let accepted = accepted?;
         if let Accepted::Best(change) = &accepted {
             log_change(change, &turn.next.chain);
-            self.write_down(turn, &change.returned)?;
+            turn.dropped.extend(change.dropped.iter().map(|(transfer, _)| transfer.id()));
+            turn.dropped.extend(&change.returned);
             self.note_reorganization(turn, change);
             turn.next.tip_changes += 1;
             turn.next.pool_changes += 1;
@@ -310,7 +317,6 @@ impl Owner {
         match turn.next.chain.accept_transfer(transfer.clone(), turn.now)? {
             Admitted::Waiting => Ok(TransferOutcome::Waiting(transfer)),
             Admitted::Pending { added, .. } => {
-                self.write_down(turn, &added)?;
                 turn.next.pool_changes += 1;
                 let pool = turn.next.chain.pool();
                 for pending in added.iter().filter_map(|id| pool.get(id)) {
@@ -324,16 +330,6 @@ impl Owner {
                 Ok(TransferOutcome::Pending(transfer))
             }
         }
-    }
-
-    /// Stages pending transfers in the journal, from which they come back after a restart.
-    fn write_down(&mut self, turn: &Turn, ids: &[Txid]) -> Result<(), NodeError> {
-        let prefix = self.shared.params.prefix;
-        for pending in ids.iter().filter_map(|id| turn.next.chain.pool().get(id)) {
-            let line = transfer_to_json(pending.transfer(), prefix);
-            self.journal.stage(&line).map_err(|error| NodeError::Store(Arc::new(error)))?;
-        }
-        Ok(())
     }
 
     fn send(
@@ -379,20 +375,6 @@ impl Owner {
     fn use_wallet(&mut self, turn: &mut Turn, wallet: Wallet) {
         self.wallet = Some(wallet);
         turn.events.push(Event::Wallet);
-    }
-
-    /// Writes the journal anew once most of its lines are of transfers long mined.
-    fn compact_journal(&mut self) {
-        let view = self.shared.view.load();
-        let pool = view.chain.pool();
-        if self.journal.entries() <= 2 * pool.len() as u64 + JOURNAL_SLACK {
-            return;
-        }
-        let prefix = self.shared.params.prefix;
-        let lines = pool.iter().map(|pending| transfer_to_json(pending.transfer(), prefix));
-        if let Err(error) = self.journal.rewrite(lines) {
-            log::warn!("the file of open transactions could not be written anew: {error}");
-        }
     }
 }
 

@@ -76,5 +76,5 @@ impl Reorganization {
     }
 }
 
-/// Why a transfer can no longer be mined if nothing else is known.
+/// Why a transfer can no longer be mined if another one with its nonce was, or waits to be.
 pub(super) const OTHER_CAME: &str = "another one took its place";

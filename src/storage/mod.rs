@@ -15,7 +15,7 @@
 //! | module | what it keeps |
 //! |---|---|
 //! | [`text`] | `blockchain-<PORT>.txt`: append-only, one block a line |
-//! | [`journal`] | `mempool-<PORT>.txt` and its like: rebuilt if lost |
+//! | [`journal`] | `mempool-<PORT>.txt` and its like: damage is no error |
 //! | [`files`] | names, atomic replacement, private files |
 //! | [`disk`] | where the files lie: the file system, or what stands in for it |
 //! | [`lock`] | one process per data directory and port |

@@ -58,7 +58,9 @@ pub use shape::{Address, Embedded, to_json};
 pub use status::{
     BlockEvent, Event, LastReorganization, MinerStatus, PeersEvent, PoolStatus, Status, difficulty,
 };
-pub use transfer::{TRANSFER_JSON_MAX, transfer_from_json, transfer_to_json};
+pub use transfer::{
+    TRANSFER_JSON_MAX, gone_from_json, gone_to_json, transfer_from_json, transfer_to_json,
+};
 
 #[cfg(test)]
 mod samples;

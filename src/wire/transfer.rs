@@ -7,7 +7,7 @@
 use super::error::WireError;
 use super::field::{Field, Optional, must_match, object};
 use super::write::Writer;
-use crate::primitives::{AddressPrefix, Expiry, Signature, Transfer};
+use crate::primitives::{AddressPrefix, Expiry, Signature, Transfer, Txid};
 use serde::Deserialize;
 
 /// Bytes of the longest transfer that [`transfer_to_json`] writes: a memo of 64 characters that
@@ -71,6 +71,28 @@ pub fn transfer_from_json(text: &str, prefix: AddressPrefix) -> Result<Transfer,
 pub fn transfer_to_json(transfer: &Transfer, prefix: AddressPrefix) -> String {
     let mut writer = Writer::with_capacity(TRANSFER_JSON_MAX);
     write_transfer(&mut writer, transfer, prefix);
+    writer.finish()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGone<'a> {
+    #[serde(borrow)]
+    gone: Field<'a>,
+}
+
+/// Reads `{"gone":"<id>"}`: a transfer that is pending no longer.
+///
+/// # Errors
+/// Any other shape.
+pub fn gone_from_json(text: &str) -> Result<Txid, WireError> {
+    object::<RawGone<'_>>(text)?.gone.txid("gone")
+}
+
+/// The canonical text that a transfer is pending no longer.
+pub fn gone_to_json(id: &Txid) -> String {
+    let mut writer = Writer::with_capacity(11 + 64);
+    writer.json(r#"{"gone":""#).reversed_hex(id.as_bytes()).json(r#""}"#);
     writer.finish()
 }
 

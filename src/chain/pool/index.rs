@@ -2,6 +2,7 @@
 
 use crate::consensus::check::CheckedTransfer;
 use crate::primitives::{Amount, Height, PublicKey, Transfer, Txid};
+use imbl::ordmap::DiffItem;
 use std::cmp::{Ordering, Reverse};
 use std::fmt;
 use std::sync::Arc;
@@ -55,6 +56,14 @@ pub struct Pending {
     /// Grows with every transfer that comes in.
     pub(super) arrival: u64,
 }
+
+impl PartialEq for Pending {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl Eq for Pending {}
 
 impl Pending {
     /// The transfer.
@@ -284,6 +293,14 @@ impl Index {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Pending>> {
         self.by_arrival.values()
+    }
+
+    /// What differs from `before`, in the order of arrival.
+    pub(super) fn since<'a>(
+        &'a self,
+        before: &'a Self,
+    ) -> impl Iterator<Item = DiffItem<'a, 'a, u64, Arc<Pending>>> {
+        before.by_arrival.diff(&self.by_arrival)
     }
 
     pub(super) fn len(&self) -> usize {

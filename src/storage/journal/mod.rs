@@ -1,5 +1,4 @@
-//! Append-only files of opaque one-line texts that can be rebuilt if lost: pending transfers,
-//! known peers.
+//! An append-only file of opaque one-line texts that decide nothing: pending transfers.
 //!
 //! ```text
 //! {"crc32c":"89abcdef","entry":…}
@@ -14,7 +13,7 @@
 mod tests;
 
 use std::io::{self, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::append::{Appender, Log};
 use super::disk::DiskFile;
@@ -53,6 +52,8 @@ pub struct Loaded {
     /// Lines that were dropped: damaged, too long, too many, or torn off by a crash. Beyond a torn
     /// last line they stay in the file until it is rewritten.
     pub dropped: u64,
+    /// Whether the last of those was only torn off: it was never acknowledged.
+    pub is_torn: bool,
 }
 
 impl Journal {
@@ -82,20 +83,28 @@ impl Journal {
         let log = Log::new(file.open_log(files::PRIVATE_MODE)?, path, 0);
         let found =
             load(&log, bounds, each).map_err(|cause| StoreError::from_io(path, "read", cause))?;
-        if found.dropped > 0 {
-            let (file, dropped) = (path.display(), found.dropped);
-            log::warn!("{file}: dropped {dropped} torn or damaged lines");
-        }
         let mut out = Appender::new(log);
         out.resume_at(found.good_end)?;
         let journal = Self { file, out, bounds, stored: found.kept, staged: 0, batch: Vec::new() };
-        let dropped = found.dropped;
-        Ok(Loaded { journal, dropped })
+        Ok(Loaded { journal, dropped: found.dropped, is_torn: found.is_torn })
     }
 
     /// Entries in the file.
     pub fn entries(&self) -> u64 {
         self.stored
+    }
+
+    /// Entries that may be staged before it is full.
+    pub fn room(&self) -> u64 {
+        self.bounds.entries_max - self.stored - self.staged
+    }
+
+    /// Gives the file as it is a second, dated name, which it keeps when it is rewritten.
+    ///
+    /// # Errors
+    /// As [`super::disk::Disk::set_aside`].
+    pub fn set_aside(&self, unix_seconds: u64) -> Result<Option<PathBuf>, StoreError> {
+        self.file.set_aside(unix_seconds)
     }
 
     /// Bytes in the file.
@@ -219,6 +228,7 @@ fn entry(line: &[u8]) -> Option<&str> {
 struct Found {
     kept: u64,
     dropped: u64,
+    is_torn: bool,
     /// Bytes up to the last line break.
     good_end: u64,
 }
@@ -228,7 +238,7 @@ fn load(log: &Log, bounds: Bounds, each: &mut dyn FnMut(&str)) -> io::Result<Fou
     let input = BufReader::with_capacity(READ_AHEAD, log.cursor(0));
     let mut reader = Lines::new(input, frame + bounds.entry_bytes_max);
     let mut line = Vec::new();
-    let mut found = Found { kept: 0, dropped: 0, good_end: 0 };
+    let mut found = Found { kept: 0, dropped: 0, is_torn: false, good_end: 0 };
     loop {
         let ended = match reader.next(&mut line)? {
             Piece::End => return Ok(found),
@@ -247,6 +257,7 @@ fn load(log: &Log, bounds: Bounds, each: &mut dyn FnMut(&str)) -> io::Result<Fou
             }
             None => found.dropped += 1,
         }
+        found.is_torn = !ended;
         if ended {
             found.good_end = reader.offset();
         }
