@@ -218,9 +218,6 @@ impl Network {
         let (mut lines, times) = self.lines_now(node);
         let Some(line) = lines.get_mut(id) else { return };
         (line.stage, line.instance) = (Stage::Greeted, Some(theirs.instance));
-        if let Some(links) = &self.links {
-            links.expect(id, 0);
-        }
         match &line.way {
             Way::In(ip) => {
                 log::debug!("link {} of {ip} is open", id.0);

@@ -65,6 +65,7 @@ impl Network {
                 return Ok(Heard::Later);
             }
             Frame::Ask { id: number, question } => {
+                self.charge(node, id, text.len());
                 self.asked_on(node, (id, &way), number, question)?;
             }
             Frame::Answer { id: number, status, body } => {
@@ -195,8 +196,12 @@ impl Network {
         let ours = self.handshake_to(node, Some(theirs.instance));
         let body = ours.to_json();
         self.charge(node, id, body.len());
-        self.say(id, number, Reply { status: 200, body })?;
         let is_new = self.lines().get(id).is_some_and(|line| line.stage != Stage::Greeted);
+        if is_new && let Some(links) = &self.links {
+            // Whoever has the answer may say anything at once.
+            links.expect(id, 0);
+        }
+        self.say(id, number, Reply { status: 200, body })?;
         if is_new {
             self.greeted(node, id, theirs);
         }

@@ -273,6 +273,35 @@ fn the_answer_to_a_handshake_is_the_first_thing_said() {
         let frame = Frame::from_json(&text, node.node.prefix()).unwrap();
         assert!(matches!(frame, Frame::Answer { id: 5, status: 200, .. }), "{number}: {text}");
     }
+    assert_eq!(world.wires.lock().unwrap().narrow, 0, "anything may follow it");
+}
+
+fn ids(turn: u8, count: u16) -> Vec<Txid> {
+    let id = |number: u16| [[turn; 30].as_slice(), &number.to_be_bytes()].concat();
+    (0..count).map(|number| Txid::from_bytes(id(number).try_into().unwrap())).collect()
+}
+
+#[test]
+fn long_questions_are_read_as_fast_as_they_may() {
+    let world = World::new();
+    world.stop_clocks();
+    let node = TestNode::start(&world, 1);
+    let stranger = Stranger::call(&world, 10, &node.network);
+    let theirs = Handshake { instance: 1, ..node.network.handshake_to(&node.node, None) };
+    let hello = Frame::Ask { id: 0, question: Question::Handshake(theirs) };
+    stranger.say(&hello.to_json(node.node.prefix()));
+    assert!(matches!(stranger.hear(), LinkEvent::Frame { .. }));
+    for id in 1..=100 {
+        let question = Question::Transfers { ids: ids(1, 512) };
+        stranger.say(&Frame::Ask { id, question }.to_json(node.node.prefix()));
+    }
+    let id = node.network.lines().inbound()[0].id;
+    let unread = || node.network.lines().unread(id);
+    wait("most of them to come and wait", || unread() > 60);
+    wait("the others", || {
+        world.advance(Duration::from_secs(1));
+        unread() == 0
+    });
 }
 
 #[test]
@@ -285,11 +314,8 @@ fn ids_without_end_are_read_as_fast_as_they_may() {
     let hello = Frame::Ask { id: 0, question: Question::Handshake(theirs) };
     stranger.say(&hello.to_json(node.node.prefix()));
     assert!(matches!(stranger.hear(), LinkEvent::Frame { .. }));
-    let news = |turn: u8| {
-        let id = |n: u16| {
-            Txid::from_bytes([[turn; 30].as_slice(), &n.to_be_bytes()].concat().try_into().unwrap())
-        };
-        let transactions = (0..1_000).map(id).collect();
+    let news = |turn| {
+        let transactions = ids(turn, 1_000);
         Frame::Tell(Announcement { from: None, blocks: vec![], transactions })
     };
     for frame in (1..=12).map(news) {

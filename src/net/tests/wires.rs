@@ -28,6 +28,10 @@ pub(in crate::net) struct Wires {
     pub closed: BTreeSet<u16>,
     /// Texts that were sent: by whom, to whom.
     pub texts: Vec<(u16, u16, String)>,
+    /// Ends on which more than a handshake may come.
+    wide: BTreeSet<End>,
+    /// Texts that were sent from accepted ends that were not yet such.
+    pub narrow: usize,
     /// The codes with which links were closed that were needed.
     pub codes: Vec<Code>,
 }
@@ -122,6 +126,7 @@ impl LinkDriver for FakeLinks {
         let end = (self.port, id);
         wires.pairs.insert(end, other);
         wires.pairs.insert(other, end);
+        wires.wide.insert(other);
         wires.tell(end, LinkEvent::Opened { id, how: How::Accepted(client) });
         let how = How::Dialled(address);
         wires.tell(other, LinkEvent::Opened { id: other.1, how });
@@ -133,10 +138,15 @@ impl LinkDriver for FakeLinks {
         let end = (self.port, id);
         let other = wires.pairs.get(&end).copied().ok_or(LinkFull::Closed)?;
         wires.texts.push((self.port, other.0, text.clone()));
+        wires.narrow += usize::from(!wires.wide.contains(&end));
         if !wires.is_dead(end, other) {
             wires.tell(other, LinkEvent::Frame { id: other.1, text });
         }
         Ok(())
+    }
+
+    fn expect(&self, id: LinkId, _: usize) {
+        self.world.wires.lock().unwrap().wide.insert((self.port, id));
     }
 
     fn turn_away(&self, _: TcpStream, client: SocketAddr) {
