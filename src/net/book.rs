@@ -12,7 +12,7 @@
 
 use super::client::Pace;
 use super::dice::Dice;
-use super::outbound::{OUTBOUND_TARGET, backoff, independent};
+use super::outbound::{OUTBOUND_TARGET, Standing, backoff, independent};
 use super::place::{Group, Place, Scope, may_call, scope, scope_of_source};
 use super::table::Times;
 use crate::primitives::{PeerAddress, UnixTime};
@@ -71,17 +71,26 @@ const SEEDED_MIN: usize = 2;
 pub struct Source {
     group: Group,
     scope: Scope,
+    /// What its word makes of whoever answers there.
+    standing: Standing,
 }
 
 impl Source {
-    /// A peer that is called at its address.
+    /// A peer that was looked for and is called at its address: it was asked.
     pub fn at(address: &PeerAddress) -> Self {
-        Self { group: Group::of(address), scope: scope_of_source(address) }
+        let (group, scope) = (Group::of(address), scope_of_source(address));
+        Self { group, scope, standing: Standing::Learned }
     }
 
-    /// A node whose connection comes from `ip`.
+    /// A node whose connection comes from `ip`: whoever calls can name itself and others like it.
     pub fn from_ip(ip: IpAddr) -> Self {
-        Self { group: Group::of_ip(ip), scope: scope(ip).unwrap_or(Scope::Open) }
+        let (group, scope) = (Group::of_ip(ip), scope(ip).unwrap_or(Scope::Open));
+        Self { group, scope, standing: Standing::Came }
+    }
+
+    /// The same if it is a peer only because it has named itself: what it answers is a caller's word.
+    pub fn that_came(self) -> Self {
+        Self { standing: Standing::Came, ..self }
     }
 }
 
@@ -90,6 +99,8 @@ impl Source {
 struct Entry {
     /// The network of who named it first; its own once it has answered.
     source: Group,
+    /// What a node is that answers there: one that came, as long as only callers have named it.
+    standing: Standing,
     /// Tells the older of two.
     serial: u64,
     last_seen: UnixTime,
@@ -129,8 +140,10 @@ pub struct Known<'a> {
     pub connected: &'a [PeerAddress],
     /// Peers that are called at their addresses, whether they answer or not.
     pub peers: usize,
-    /// Whether an address is a peer, or must stay none.
-    pub is_settled: &'a dyn Fn(&PeerAddress) -> bool,
+    /// Whether an address is a peer of such a standing already, or must stay none.
+    pub is_settled: &'a dyn Fn(&PeerAddress, Standing) -> bool,
+    /// The least standing that there is room for.
+    pub least: Standing,
 }
 
 /// The address book.
@@ -190,11 +203,21 @@ impl Book {
     /// Takes the first [`LIST_MAX`] addresses of a list that `source` gave, as far as they may be
     /// called on its word.
     pub fn hear(&mut self, list: &[PeerAddress], source: &Source) {
-        for address in list.iter().take(LIST_MAX) {
-            if may_call(address, source.scope) && !self.entries.contains_key(address) {
+        let fit = list.iter().take(LIST_MAX).filter(|address| may_call(address, source.scope));
+        for address in fit {
+            if !self.entries.contains_key(address) {
                 self.insert(address, &source.group);
             }
+            if let Some(entry) = self.entries.get_mut(address) {
+                entry.standing = entry.standing.min(source.standing);
+            }
         }
+    }
+
+    /// What a node is that answers at an address.
+    pub fn standing(&self, address: &PeerAddress) -> Standing {
+        let known = self.entries.get(address).map(|entry| entry.standing);
+        if self.is_seed(address) { Standing::Learned } else { known.unwrap_or(Standing::Came) }
     }
 
     /// A node that names itself was called back and did not answer in time. It may only be far away or
@@ -213,7 +236,8 @@ impl Book {
         if entry || seed { Pace::Usual } else { Pace::Quick }
     }
 
-    /// Writes down an address that never answered; the oldest of its kind gives way.
+    /// Writes down an address that never answered and that only callers have named; the oldest of its
+    /// kind gives way.
     fn insert(&mut self, address: &PeerAddress, source: &Group) {
         let of_source = self.unanswered().filter(|(_, entry)| entry.source == *source).count();
         if of_source >= OF_ONE_SOURCE_MAX {
@@ -225,6 +249,7 @@ impl Book {
         self.serials += 1;
         let entry = Entry {
             source: source.clone(),
+            standing: self.standing(address),
             serial: self.serials,
             last_seen: UnixTime(0),
             last_tried: UnixTime(0),
@@ -296,8 +321,9 @@ impl Book {
         if self.seeds_from.is_none_or(|from| times.monotonic < from) {
             return None;
         }
-        let is_due =
-            |seed: &Seed| seed.due <= times.monotonic && !(known.is_settled)(&seed.address);
+        let is_due = |seed: &Seed| {
+            seed.due <= times.monotonic && !(known.is_settled)(&seed.address, Standing::Learned)
+        };
         let due: Vec<usize> = (0..self.seeds.len()).filter(|at| is_due(&self.seeds[*at])).collect();
         let seed = &mut self.seeds[*self.dice.pick(&due)?];
         // Until it has answered it counts as one that does not.
@@ -306,12 +332,15 @@ impl Book {
         Some(seed.address.clone())
     }
 
-    /// An address of the book: first of networks to which there is no connection yet, and by turns
-    /// one that has answered before and one that never has. Of the latter a network that named many
-    /// gets no more turns than one that named few.
+    /// An address of the book: first those that not only callers have named, of these first those of
+    /// networks to which there is no connection yet, and by turns one that has answered before and one
+    /// that never has. Of the latter a network that named many gets no more turns than one that named
+    /// few.
     fn due_entry(&mut self, known: Known<'_>) -> Option<PeerAddress> {
-        let open = self.entries.iter().filter(|(address, _)| {
-            !self.called.contains_key(&Place::of(address)) && !(known.is_settled)(address)
+        let open = self.entries.iter().filter(|(address, entry)| {
+            entry.standing <= known.least
+                && !self.called.contains_key(&Place::of(address))
+                && !(known.is_settled)(address, entry.standing)
         });
         let open: Vec<_> = open.collect();
         if open.is_empty() {
@@ -323,7 +352,8 @@ impl Book {
             .into_iter()
             .map(|(address, entry)| {
                 let is_connected = connected.contains(&Group::of(address));
-                ((is_connected, entry.has_answered() != answered_first), address, entry)
+                let is_late = entry.has_answered() != answered_first;
+                ((entry.standing, is_connected, is_late), address, entry)
             })
             .collect();
         let best = open.iter().map(|(rank, ..)| *rank).min()?;
@@ -411,6 +441,7 @@ impl Book {
             last_seen: entry.last_seen,
             last_tried: entry.last_tried,
             failures: entry.failures,
+            came: entry.standing == Standing::Came,
             source: Some(entry.source.host().clone()),
             ..PeerRecord::new(address.clone())
         });
@@ -449,6 +480,7 @@ impl Book {
         if let Some(entry) = self.entries.get_mut(address) {
             (entry.last_seen, entry.last_tried) = (last_seen, record.last_tried);
             entry.failures = record.failures;
+            entry.standing = if record.came { Standing::Came } else { Standing::Learned };
         }
     }
 }

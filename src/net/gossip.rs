@@ -32,7 +32,11 @@ impl Network {
     pub(super) fn addresses_came(&self, target: &Target, answer: Answer) -> Outcome {
         match (answer::addresses(answer), target.id.address()) {
             (Ok(list), Some(peer)) => {
-                self.book().hear(&list, &Source::at(peer));
+                let source = Source::at(peer);
+                let is_looked_for =
+                    self.table().find(&target.id).is_some_and(|peer| !peer.has_come());
+                let source = if is_looked_for { source } else { source.that_came() };
+                self.book().hear(&list, &source);
                 Outcome::Done
             }
             // Whoever has no list to give is a peer all the same.
@@ -51,7 +55,8 @@ impl Network {
         let Some(node) = self.node() else { return };
         let theirs = met.as_ref().ok();
         let twin = theirs.and_then(|theirs| self.spelled_otherwise(address, theirs.instance));
-        let newcomer = theirs.filter(|_| twin.is_none());
+        let standing = self.book().standing(address);
+        let newcomer = theirs.filter(|_| twin.is_none()).map(|theirs| (theirs, standing));
         let is_new = {
             let (mut table, times) = self.table_now(&node);
             table.dialled(address, newcomer, times)

@@ -40,9 +40,10 @@ pub enum Standing {
     Manual,
     /// It was among those connected longest in the last run.
     Anchor,
-    /// We have looked for it: it was heard of.
+    /// We have looked for it: a seed, or named by a peer that we have looked for and asked.
     Learned,
-    /// It has named itself to us, as whoever has many addresses can do with all of them.
+    /// It has named itself to us, or another such has, as whoever has many addresses can do with all of
+    /// them.
     Came,
 }
 

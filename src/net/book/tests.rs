@@ -19,7 +19,8 @@ fn time(seconds: u64) -> Times {
     Times { unix: UnixTime(1_800_000_000).plus(u32::try_from(seconds).unwrap()), monotonic }
 }
 
-const NOBODY: Known<'static> = Known { connected: &[], peers: 0, is_settled: &|_| false };
+const NOBODY: Known<'static> =
+    Known { connected: &[], peers: 0, is_settled: &|_, _| false, least: Standing::Came };
 
 fn book(seeds: &[&str]) -> Book {
     Book::new(1, seeds.iter().map(|seed| at(seed)).collect())
@@ -169,7 +170,7 @@ fn no_call_is_due_with_peers_enough_or_to_who_is_one() {
     let connected: Vec<_> = (0..OUTBOUND_TARGET).map(|n| open(10 + n, 1)).collect();
     let enough = Known { connected: &connected, ..NOBODY };
     assert_eq!(book.next(enough, time(0)), None);
-    assert_eq!(book.next(Known { is_settled: &|_| true, ..NOBODY }, time(0)), None);
+    assert_eq!(book.next(Known { is_settled: &|_, _| true, ..NOBODY }, time(0)), None);
     let few = Known { connected: &connected[1..], ..NOBODY };
     assert_eq!(book.next(few, time(0)), None, "it was looked for just now");
     assert_eq!(book.next(few, time(1)), Some(open(1, 1)));
@@ -234,7 +235,7 @@ fn seeds_are_asked_first_by_the_lonely_and_last_by_others() {
         book.hear(std::slice::from_ref(&heard), &Source::at(&open(2, 1)));
         let around = Known { connected, ..NOBODY };
         // It has others, so the seeds wait.
-        assert_eq!(book.next(Known { is_settled: &|_| true, ..NOBODY }, time(0)), None);
+        assert_eq!(book.next(Known { is_settled: &|_, _| true, ..NOBODY }, time(0)), None);
         let called = (10..12).filter_map(|second| book.next(around, time(second)));
         let called: Vec<_> = called.collect();
         assert_eq!(called.iter().collect::<Vec<_>>(), order, "{}", connected.len());
@@ -362,8 +363,8 @@ impl Node {
         let answering = self.facts.iter().filter(|fact| fact.answers);
         let connected: Vec<_> = answering.map(|fact| fact.address.clone()).collect();
         let is_settled =
-            |address: &PeerAddress| self.facts.iter().any(|fact| fact.address == *address);
-        let known = Known { connected: &connected, peers: 4, is_settled: &is_settled };
+            |address: &PeerAddress, _| self.facts.iter().any(|fact| fact.address == *address);
+        let known = Known { connected: &connected, peers: 4, is_settled: &is_settled, ..NOBODY };
         if let Some(called) = self.book.next(known, times) {
             if is_up(&called) {
                 self.book.answered(&called, times);

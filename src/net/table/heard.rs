@@ -2,7 +2,7 @@
 
 use super::{CALLS_MAX, Table, Task, Times, can_send};
 use crate::net::book::{Book, Known, LIST_PAUSE};
-use crate::net::outbound::anchors;
+use crate::net::outbound::{Standing, anchors};
 use crate::net::peer::Peer;
 use crate::primitives::PeerAddress;
 use crate::wire::Handshake;
@@ -12,7 +12,8 @@ use std::time::Duration;
 const DIALS_MAX: usize = 1;
 
 impl Table {
-    /// The call that the book causes next, if there is room for the call and for a peer.
+    /// The call that the book causes next, if there is room for the call and for a peer. One that has
+    /// come is found without a call when it is its turn, so that to come first wins and loses nothing.
     pub fn dial(&mut self, book: &mut Book, times: Times) -> Option<Task> {
         let now = times.monotonic;
         let has_call = self.calls < CALLS_MAX && self.dials < DIALS_MAX;
@@ -26,35 +27,45 @@ impl Table {
         let known = Known {
             connected: &connected,
             peers: with_address().count(),
-            is_settled: &|address| self.is_settled(address, now),
+            is_settled: &|address, standing| self.is_settled(address, standing, now),
+            least: if self.has_room_to_come(now) { Standing::Came } else { Standing::Learned },
         };
         let address = book.next(known, times)?;
+        if self.find_at(&address).is_some() {
+            self.looked_for(&address);
+            return None;
+        }
         self.calls += 1;
         self.dials += 1;
         let pace = book.pace(&address);
         Some(Task::Dial(address, pace))
     }
 
-    /// Whether an address is a peer's, or is kept away.
-    fn is_settled(&self, address: &PeerAddress, now: Duration) -> bool {
+    /// Whether an address is that of a peer which an answer of such a standing would not make more, or
+    /// is kept away.
+    fn is_settled(&self, address: &PeerAddress, standing: Standing, now: Duration) -> bool {
+        let is_no_more = |peer: &Peer| peer.standing() <= standing || !peer.is_connected();
         let is_paused =
             |(paused, until): &(PeerAddress, Duration)| paused == address && *until > now;
-        self.find_at(address).is_some()
+        self.find_at(address).is_some_and(is_no_more)
             || self.is_removed(address)
             || self.paused.iter().any(is_paused)
     }
 
-    /// The book's call has ended; `theirs` is what a node of our chain has answered that is no peer
-    /// yet. True if it is one now.
+    /// The book's call has ended; `newcomer` is what a node of our chain has answered that is no peer
+    /// yet, and what the book makes of it. True if it is one now.
     pub fn dialled(
         &mut self,
         address: &PeerAddress,
-        theirs: Option<&Handshake>,
+        newcomer: Option<(&Handshake, Standing)>,
         times: Times,
     ) -> bool {
         self.calls -= 1;
         self.dials -= 1;
-        theirs.is_some_and(|theirs| self.take_in(address, theirs, times))
+        newcomer.is_some_and(|(theirs, standing)| match standing {
+            Standing::Came => self.let_come(address, theirs, times),
+            _ => self.take_in(address, theirs, times),
+        })
     }
 
     /// Asks one of the connected peers which others it knows, each now and then.

@@ -158,7 +158,7 @@ impl Table {
     }
 
     /// Whether one more that has named itself may become a peer.
-    fn has_room_to_come(&self, now: Duration) -> bool {
+    pub(super) fn has_room_to_come(&self, now: Duration) -> bool {
         self.has_place_to_come() || self.most_missed(Peer::has_come, now).is_some()
     }
 
@@ -261,9 +261,18 @@ impl Table {
         self.suspect_calls -= 1;
         self.call_backs -= 1;
         let theirs = theirs.filter(|theirs| theirs.instance == candidate.instance);
-        let (address, now) = (&candidate.address, times.monotonic);
-        let is_taken = self.has_room_to_come(now)
-            && theirs.is_some_and(|theirs| self.take_in(address, theirs, times));
+        theirs.is_some_and(|theirs| self.let_come(&candidate.address, theirs, times))
+    }
+
+    /// As [`Self::take_in`], of one that nobody has named but callers.
+    pub(super) fn let_come(
+        &mut self,
+        address: &PeerAddress,
+        theirs: &Handshake,
+        times: Times,
+    ) -> bool {
+        let now = times.monotonic;
+        let is_taken = self.has_room_to_come(now) && self.take_in(address, theirs, times);
         if is_taken {
             let missed =
                 self.most_missed(Peer::has_come, now).filter(|_| !self.has_place_to_come());

@@ -1,13 +1,14 @@
 //! Nodes that have named themselves to this one: peers, and yet none of those that it looks for.
 
-use crate::net::book::Book;
+use super::{LOCAL, TestNode, World, reply, wait};
+use crate::net::book::{Book, Source};
 use crate::net::client::Pace;
 use crate::net::outbound::Standing;
 use crate::net::table::{CAME_MAX, Candidate, LIE_PAUSE, Outcome, Table, Task, Times};
 use crate::node::ports::PeerState;
 use crate::primitives::{LinkId, PeerAddress, PeerId, UnixTime};
 use crate::testkit::handshake;
-use crate::wire::PeerRecord;
+use crate::wire::{PeerRecord, addresses_to_json};
 use std::time::Duration;
 
 const START: u32 = 1_000;
@@ -112,6 +113,117 @@ fn one_that_has_come_and_is_missed_for_long_gives_way_to_the_next() {
     assert!(comes(&mut table, 200, 604));
     assert!(table.find_at(&of_network(7)).is_none());
     assert_eq!(table.peers().count(), CAME_MAX);
+}
+
+/// The book is asked for some seconds whom to call, and whoever is called answers.
+fn finds(table: &mut Table, book: &mut Book, seconds: std::ops::Range<u32>) {
+    for second in seconds {
+        let times = time(second);
+        let Some(Task::Dial(address, _)) = table.dial(book, times) else { continue };
+        let theirs = handshake(1_000 + u64::from(second), times.unix);
+        let standing = book.standing(&address);
+        table.dialled(&address, Some((&theirs, standing)), times);
+        book.answered(&address, times);
+    }
+}
+
+fn caller(number: u8) -> Source {
+    Source::from_ip(of_network(number).ip().unwrap())
+}
+
+#[test]
+fn whom_only_callers_have_named_has_come_as_well() {
+    let [told, slow, named, lists] = [1, 2, 3, 4].map(of_network);
+    let (mut table, mut book) = (table(), Book::new(1, Vec::new()));
+    book.hear_slow(&slow, &caller(2), UnixTime(START));
+    book.hear(std::slice::from_ref(&named), &caller(9));
+    book.hear(std::slice::from_ref(&lists), &Source::at(&of_network(9)).that_came());
+    // Also by callers, but not only by these.
+    book.hear(std::slice::from_ref(&told), &caller(9));
+    book.hear(std::slice::from_ref(&told), &Source::at(&of_network(8)));
+    book.hear(std::slice::from_ref(&told), &caller(7));
+    let mut next = Book::new(2, Vec::new());
+    for record in book.records() {
+        next.restore(&PeerRecord::from_json(&record.to_json()).unwrap(), time(0));
+    }
+    finds(&mut table, &mut next, 1..2);
+    assert_eq!(table.peers().count(), 1);
+    finds(&mut table, &mut next, 2..9);
+    assert_eq!(standing(&table, &told), Standing::Learned);
+    for address in [&slow, &named, &lists] {
+        assert_eq!(standing(&table, address), Standing::Came);
+        assert_eq!(next.standing(address), Standing::Came, "and answered");
+    }
+}
+
+#[test]
+fn callers_that_name_each_other_keep_nobody_from_being_looked_for() {
+    let (mut table, mut book) = (table(), Book::new(1, Vec::new()));
+    for number in 1..=20 {
+        book.hear(&[of_network(number % 20 + 1)], &caller(number));
+    }
+    finds(&mut table, &mut book, 0..60);
+    assert_eq!(table.peers().filter(|peer| peer.has_come()).count(), 20);
+    book.hear(&[of_network(99)], &Source::at(&of_network(98)));
+    finds(&mut table, &mut book, 60..62);
+    assert_eq!(standing(&table, &of_network(99)), Standing::Learned);
+}
+
+#[test]
+fn who_has_come_is_found_in_its_turn_once_it_is_looked_for() {
+    let (mut table, mut book) = (table(), Book::new(1, Vec::new()));
+    let come = [1, 2].map(of_network);
+    assert!(comes(&mut table, 1, 1) && comes(&mut table, 2, 1));
+    come.iter().for_each(|address| book.answered(address, time(1)));
+    finds(&mut table, &mut book, 2..10);
+    assert!(come.iter().all(|address| standing(&table, address) == Standing::Came));
+    book.hear(&come, &Source::at(&of_network(9)));
+    table.fail(&come[1].clone().into(), "gone".to_owned(), time(10).monotonic);
+    for second in 10..20 {
+        assert!(table.dial(&mut book, time(second)).is_none(), "no call is needed");
+    }
+    assert_eq!(come.map(|address| standing(&table, &address)), [Standing::Learned, Standing::Came]);
+}
+
+#[test]
+fn whom_only_callers_have_named_is_called_while_there_is_room() {
+    let (mut table, mut book) = (table(), Book::new(1, Vec::new()));
+    let many = u8::try_from(CAME_MAX).unwrap();
+    assert!((1..=many).all(|number| comes(&mut table, number, 1)));
+    let newcomer = of_network(200);
+    book.hear(std::slice::from_ref(&newcomer), &caller(200));
+    finds(&mut table, &mut book, 2..10);
+    assert!(table.find_at(&newcomer).is_none());
+    assert!(book.records().all(|record| record.last_tried == UnixTime(0)), "it is not called");
+    table.fail(&of_network(7).into(), "gone".to_owned(), time(10).monotonic);
+    finds(&mut table, &mut book, 611..612);
+    assert_eq!(standing(&table, &newcomer), Standing::Came);
+    assert!(table.find_at(&of_network(7)).is_none());
+}
+
+#[test]
+fn what_a_peer_answers_counts_for_as_much_as_the_peer() {
+    let asked = Source::at(&"127.0.0.1:5099".parse().unwrap());
+    for (source, expected) in [
+        (Source::from_ip(LOCAL), Standing::Came),
+        (asked.clone().that_came(), Standing::Came),
+        (asked, Standing::Learned),
+    ] {
+        let world = World::new();
+        let (one, other) = (TestNode::start(&world, 1), TestNode::start(&world, 2));
+        one.network.book().hear(&[other.at()], &source);
+        wait("it is called", || one.is_connected_to(&other));
+        assert_eq!(standing(&one.network.table(), &other.at()), expected);
+        let target = || one.network.table().reserve(&other.at().into(), Duration::MAX);
+        let mut reserved = None;
+        wait("nothing else is asked of it", || {
+            reserved = target();
+            reserved.is_some()
+        });
+        let list = reply(200, addresses_to_json(&[of_network(1)]));
+        one.network.addresses_came(&reserved.unwrap(), Ok(list));
+        assert_eq!(one.network.book().standing(&of_network(1)), expected);
+    }
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub struct PeerRecord {
     pub refused_until: UnixTime,
     /// Whether it is one of those that were connected longest, to be called first.
     pub anchor: bool,
-    /// Whether it has only named itself.
+    /// Whether it has only named itself, or only those have named it that call by themselves.
     pub came: bool,
     /// The network of who named it, if it is no peer but an address in the book.
     pub source: Option<Host>,
