@@ -131,15 +131,14 @@ impl PeerControl for Network {
         let ours = self.handshake_to(&node, Some(theirs.instance));
         if let Some(address) = address.filter(|address| may_call_back(address, client)) {
             let is_news = theirs.work > ours.work;
-            if address.ip() != Some(client) {
-                // Calling back might trouble someone else: the book sees to it that it does not.
-                self.book().hear(std::slice::from_ref(&address), &Source::from_ip(client));
-            }
-            let pace = self.book().pace(&address);
-            let candidate = Candidate { address, instance: theirs.instance, client, pace };
+            let (pace, instance) = (self.book().pace(&address), theirs.instance);
+            let candidate = Candidate { address: address.clone(), instance, client, pace };
             let (mut table, times) = self.table_now(&node);
-            table.heard_of(candidate, is_news, times.monotonic);
+            let is_put_off = table.heard_of(candidate, is_news, times.monotonic);
             drop(table);
+            if is_put_off {
+                self.book().hear(&[address], &Source::from_ip(client));
+            }
             self.signal.tell();
         }
         Ok(ours)

@@ -93,8 +93,9 @@ impl Table {
 
     /// Hears of a node that speaks to us. A peer is called soon if that may bring something; any
     /// other node is called back, to see whether it is where it says. Nothing of what it says is
-    /// believed before.
-    pub fn heard_of(&mut self, candidate: Candidate, is_news: bool, now: Duration) {
+    /// believed before. True if it is to be written down instead: there is no room, or it may be a
+    /// victim's address, which only the book can have called.
+    pub fn heard_of(&mut self, candidate: Candidate, is_news: bool, now: Duration) -> bool {
         let is_same = |peer: &&Peer| peer.instance == Some(candidate.instance);
         let by_instance = self.peers.values().find(is_same);
         let known = by_instance.or_else(|| self.find_at(&candidate.address)).map(|peer| &peer.id);
@@ -106,33 +107,35 @@ impl Table {
                     ask_soon(peer, now);
                 }
                 let is_other_run = peer.instance != Some(candidate.instance);
-                if peer.id.address() != Some(&candidate.address)
-                    && (is_other_run || !peer.is_at(&candidate.address))
-                {
-                    self.consider(candidate, now);
-                }
+                let is_other_place = peer.id.address() != Some(&candidate.address)
+                    && (is_other_run || !peer.is_at(&candidate.address));
+                is_other_place && self.consider(candidate, now)
             }
             None => self.consider(candidate, now),
         }
     }
 
-    fn consider(&mut self, candidate: Candidate, now: Duration) {
+    /// As [`Self::heard_of`], of one that is no peer.
+    fn consider(&mut self, candidate: Candidate, now: Duration) -> bool {
         self.paused.retain(|(_, until)| *until > now);
         let away = self.is_removed(&candidate.address)
             || self.removed_runs.contains(&candidate.instance)
             || self.paused.iter().any(|(paused, _)| *paused == candidate.address);
         let waits = self.candidates.iter().any(|other| other.address == candidate.address);
+        if away || waits || !self.has_room_for(&candidate.address) {
+            return false;
+        }
         let of_one = self.candidates.iter().filter(|other| other.client == candidate.client);
         // Only the place it calls from itself: any other might be a victim's.
         let is_source = candidate.address.ip() == Some(candidate.client);
         let has_place =
             self.candidates.len() < CANDIDATES_MAX && of_one.count() < CANDIDATES_OF_ONE_MAX;
-        let has_room = self.has_room_for(&candidate.address)
-            && self.has_learned_room(now)
-            && self.has_room_to_come(now);
-        if is_source && !away && !waits && has_place && has_room {
+        let has_room = self.has_learned_room(now) && self.has_room_to_come(now);
+        let is_called_back = is_source && has_place && has_room;
+        if is_called_back {
             self.candidates.push_back(candidate);
         }
+        !is_called_back
     }
 
     /// The peer that says it can be reached at `reach`, if its words fit the address it calls from: or

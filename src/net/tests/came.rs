@@ -5,10 +5,10 @@ use crate::net::book::{Book, Source};
 use crate::net::client::Pace;
 use crate::net::outbound::Standing;
 use crate::net::table::{CAME_MAX, Candidate, LIE_PAUSE, Outcome, Table, Task, Times};
-use crate::node::ports::PeerState;
+use crate::node::ports::{PeerControl, PeerState};
 use crate::primitives::{LinkId, PeerAddress, PeerId, UnixTime};
 use crate::testkit::handshake;
-use crate::wire::{PeerRecord, addresses_to_json};
+use crate::wire::{PeerRecord, Reach, addresses_to_json};
 use std::time::Duration;
 
 const START: u32 = 1_000;
@@ -224,6 +224,21 @@ fn what_a_peer_answers_counts_for_as_much_as_the_peer() {
         one.network.addresses_came(&reserved.unwrap(), Ok(list));
         assert_eq!(one.network.book().standing(&of_network(1)), expected);
     }
+}
+
+#[test]
+fn whoever_calls_a_full_node_is_in_its_book() {
+    let world = World::new();
+    let node = TestNode::start(&world, 1);
+    let mut said = node.network.handshake_to(&node.node, None);
+    (said.instance, said.node) = (7, Some(Reach::Port(5_000)));
+    for number in 1..=u8::try_from(CAME_MAX).unwrap() {
+        let record = PeerRecord { came: true, ..PeerRecord::new(of_network(number)) };
+        node.network.table().restore(&record, time(0)).unwrap();
+    }
+    let newcomer = of_network(200);
+    node.network.greet(&said, newcomer.ip().unwrap()).unwrap();
+    assert!(node.network.book().records().any(|record| record.node == newcomer && record.came));
 }
 
 #[test]
