@@ -231,6 +231,8 @@ pub struct Peer {
     pardons: u32,
     /// The tip that it claimed last and that its headers have shown to be lighter than it said.
     pub disproved: Option<BlockHash>,
+    /// When it was last asked for its headers.
+    pub headers_asked: Option<Duration>,
     /// Whether it may show it now although it is not believed.
     pub on_trial: bool,
     /// Whether it was among those connected longest in the last run.
@@ -301,6 +303,7 @@ impl Peer {
             unbacked: 0,
             pardons: 0,
             disproved: None,
+            headers_asked: None,
             on_trial: false,
             anchor: false,
             connected_since: None,

@@ -3,13 +3,13 @@
 //! and whoever answers first serves. No clock, no network, no threads.
 
 use super::Scene;
+use super::asking::Asking;
 use super::presync::Presync;
 use crate::chain::Chain;
 use crate::chain::headers::{HeaderNode, LOCATOR_MAX};
 use crate::net::peer::Claim;
-use crate::net::table::Table;
-use crate::primitives::{BlockHash, PeerId, Work};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::primitives::{BlockHash, PeerId};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,60 +19,6 @@ const HEADERS_AHEAD_MAX: u32 = 20_000;
 /// Headers that one peer may give in a row without making a heavier branch; fewer than the tree
 /// keeps off the best chain.
 const HEADERS_OF_ONE_MAX: usize = 40_000;
-
-/// Peers that have come by themselves and are asked in one round at most: each may be silent, and
-/// come again as another. Fewer than [`HEADER_CALLS_MAX`].
-pub(super) const GUESTS_MAX: usize = 2;
-
-/// Strangers that are asked in one round at most, so that a round ends however many come, and the next
-/// begins with those that a person named.
-pub(super) const STRANGERS_MAX: usize = 6;
-
-/// Calls under way at most that strangers and those hold who have come by themselves: whatever they do,
-/// one is left for who is named or has shown something.
-pub(super) const CALLS_OF_ANYBODY_MAX: usize = HEADER_CALLS_MAX - 1;
-
-/// Calls for headers under way at most: beside one that is silent a few others are asked.
-pub(in crate::net) const HEADER_CALLS_MAX: usize = 3;
-
-/// How long one peer is waited for before another is asked beside it.
-pub(super) const SILENCE: Duration = Duration::from_secs(2);
-
-/// Who is asked for headers just now, by this round or one before, and since when.
-#[derive(Debug, Default)]
-pub(super) struct Asking(BTreeMap<PeerId, Duration>);
-
-impl Asking {
-    /// Whether nobody is.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// A call has ended.
-    pub(super) fn ended(&mut self, peer: &PeerId) {
-        self.0.remove(peer);
-    }
-
-    fn is_patient(&self, peer: &PeerId, now: Duration) -> bool {
-        self.0.get(peer).is_some_and(|since| now.saturating_sub(*since) < SILENCE)
-    }
-
-    /// Whether nobody else may be asked before one of them answers.
-    fn is_full(&self) -> bool {
-        self.0.len() >= HEADER_CALLS_MAX
-    }
-
-    /// How many of them may be anybody.
-    fn of_anybody(&self, table: &Table) -> usize {
-        self.0.keys().filter(|peer| table.is_anybody(peer)).count()
-    }
-
-    /// How long the last of them is waited for; `None` if another may be asked.
-    fn patience(&self, now: Duration) -> Option<Duration> {
-        let left = self.0.values().map(|since| (*since + SILENCE).saturating_sub(now));
-        left.filter(|left| !left.is_zero()).max()
-    }
-}
 
 /// What is asked of a peer: the headers that follow the highest of these on its best chain.
 #[derive(Clone, Debug)]
@@ -115,32 +61,31 @@ pub(in crate::net) enum HeadersGiven {
     },
 }
 
-/// One round: every peer that claims more work than we have is asked, once, and a few of the strangers
-/// and of those that have come by themselves. Who is silent holds a call for 10 s; so a round in which
-/// nobody answers ends within 40 s and the time of those who are no strangers.
+/// One round: every peer that claims more work than we have is asked, once, if it may have a turn. Who
+/// sends nothing over HTTP holds a call for 4 s and who lets its answer drip for 10 s; on a live connection
+/// it is 10 s, and 20 s while that is kept busy. With 10 s each the turns of those that have shown something
+/// take 20 s, as three are asked at a time, those of strangers 30 s and of who has come by itself 10 s.
 #[derive(Debug, Default)]
 pub(super) struct Headers {
     asked: BTreeSet<PeerId>,
-    /// Strangers among them.
-    strangers: usize,
     /// Whether there were any new ones.
     progress: bool,
     /// The walk that goes on.
     walk: Option<Walk>,
-    /// Those whose peers are being asked.
-    open: Vec<Walk>,
 }
 
 /// The headers of one peer's best chain, answer by answer.
 #[derive(Debug)]
-struct Walk {
-    peer: PeerId,
+pub(super) struct Walk {
+    pub(super) peer: PeerId,
+    /// What it said when it was asked.
     claim: Claim,
     /// The last that it gave.
     last: Option<Arc<HeaderNode>>,
+    /// Headers that the tree has gained by it.
     given: usize,
     /// The walk along a branch that has to show first that it is worth keeping.
-    presync: Option<Box<Presync>>,
+    pub(super) presync: Option<Box<Presync>>,
 }
 
 /// How a round goes on.
@@ -159,8 +104,8 @@ enum Step {
     Walk,
     /// There may be more.
     More(Arc<HeaderNode>),
-    /// The branch is known to its end.
-    End(Arc<HeaderNode>),
+    /// The branch is known to its end; `None` if nothing of it was given.
+    End(Option<Arc<HeaderNode>>),
     /// The peer is of no use just now, or bodies come first.
     Stop,
 }
@@ -170,13 +115,9 @@ impl Headers {
     pub(super) fn next(&mut self, asking: &mut Asking, scene: &mut Scene<'_>) -> Next {
         loop {
             if let Some(walk) = self.walk.take() {
-                let known = scene.chain.headers().get(&walk.claim.tip);
-                match known.map(|known| claim_of(known)) {
-                    Some(shown) => scene.table.judge_claim(&walk.peer, shown, scene.now),
-                    None => {
-                        asking.0.insert(walk.peer.clone(), scene.now);
-                        return Next::Ask(self.ask(walk, scene));
-                    }
+                match scene.chain.headers().get(&walk.claim.tip).cloned() {
+                    Some(known) => walk.end(Some(&known), asking, scene),
+                    None => return Next::Ask(ask(walk, asking, scene)),
                 }
             } else if asking.is_full() || self.is_enough(asking, scene.now) {
                 return Next::Over(self.progress);
@@ -193,25 +134,12 @@ impl Headers {
 
     /// Whether some have come, and one was silent already: the bodies wait for no other.
     fn is_enough(&self, asking: &Asking, now: Duration) -> bool {
-        self.progress && asking.0.keys().any(|peer| !asking.is_patient(peer, now))
-    }
-
-    fn ask(&mut self, walk: Walk, scene: &Scene<'_>) -> HeadersAsked {
-        let headers = scene.chain.headers();
-        let from = walk.last.as_ref().unwrap_or_else(|| headers.heaviest());
-        let (peer, presync) = (walk.peer.clone(), walk.presync.clone());
-        let mut locator = headers.locator(from);
-        if let Some(presync) = &presync {
-            locator.insert(0, presync.last());
-            locator.truncate(LOCATOR_MAX);
-        }
-        self.open.push(walk);
-        HeadersAsked { peer, locator, presync }
+        self.progress && asking.is_one_silent(now)
     }
 
     /// The next peer to ask: not only one that claims more than every header, as nobody may give the
     /// bodies of those.
-    fn choose(&mut self, asking: &Asking, scene: &Scene<'_>) -> Option<Walk> {
+    fn choose(&mut self, asking: &mut Asking, scene: &mut Scene<'_>) -> Option<Walk> {
         let headers = scene.chain.headers();
         if is_far(scene.chain, headers.heaviest()) {
             return None;
@@ -221,45 +149,37 @@ impl Headers {
         };
         let is_out = |peer: &PeerId| {
             self.asked.contains(peer)
-                || asking.0.contains_key(peer)
+                || asking.is_asked(peer)
                 || scene.table.is_early(peer, scene.times())
         };
-        let has_call = asking.of_anybody(scene.table) < CALLS_OF_ANYBODY_MAX;
-        let mut claims = scene.table.claiming_more(scene.chain.tip().total_work).into_iter();
-        let (peer, claim) = claims.find(|(peer, claim)| {
-            let has_turn =
-                !scene.table.is_anybody(peer) || (has_call && self.has_turn(peer, asking));
-            has_turn && !is_out(peer) && !is_known(claim)
-        })?;
-        let is_stranger = peer.address().is_some() && scene.table.is_anybody(&peer);
-        self.strangers += usize::from(is_stranger);
+        let mut waiting = scene.table.claiming_more(scene.chain.tip().total_work);
+        waiting.retain(|(peer, claim)| {
+            asking.has_turn(peer, scene.table) && !is_out(peer) && !is_known(claim)
+        });
+        asking.note_waiting(waiting.iter().map(|(peer, _)| peer), scene.table);
+        // What was found already is fetched before those are asked that have come by themselves.
+        let is_next = |peer: &PeerId| {
+            asking.has_call(peer, scene.table) && (peer.address().is_some() || !self.progress)
+        };
+        let (peer, claim) = waiting.into_iter().find(|(peer, _)| is_next(peer))?;
+        asking.take_turn(&peer, scene.table);
+        scene.table.note_asked(&peer, scene.now);
         self.asked.insert(peer.clone());
         Some(Walk { peer, claim, last: None, given: 0, presync: None })
     }
 
-    /// Whether one more is asked that is a stranger, or that has come by itself: of the latter, what was
-    /// found already is fetched before, and those of earlier rounds that are still silent count.
-    fn has_turn(&self, peer: &PeerId, asking: &Asking) -> bool {
-        if peer.address().is_some() {
-            return self.strangers < STRANGERS_MAX;
-        }
-        let all = self.asked.iter().chain(asking.0.keys());
-        let guests: BTreeSet<_> = all.filter(|peer| peer.address().is_none()).collect();
-        !self.progress && guests.len() < GUESTS_MAX
+    /// The walk that goes on.
+    pub(super) const fn walk(&self) -> Option<&Walk> {
+        self.walk.as_ref()
     }
 
-    /// A peer that was asked has answered, or not; false if it was not this round that has asked it.
+    /// The peer of a walk has answered, or not.
     pub(super) fn given(
         &mut self,
-        (peer, given): (&PeerId, HeadersGiven),
-        asking: &Asking,
+        (mut walk, given): (Walk, HeadersGiven),
+        asking: &mut Asking,
         scene: &mut Scene<'_>,
-    ) -> bool {
-        let place = self.open.iter().position(|walk| walk.peer == *peer);
-        let Some(mut walk) = place.map(|place| self.open.remove(place)) else {
-            note(peer, given, scene);
-            return false;
-        };
+    ) {
         let step = match given {
             HeadersGiven::Taken { last, full, gained, presync } => {
                 (walk.given, walk.presync) = (walk.given + gained, presync);
@@ -270,9 +190,9 @@ impl Headers {
                 walk.presync = Some(presync);
                 Step::Walk
             }
-            HeadersGiven::TooLight => Step::End(scene.chain.tip().clone()),
+            HeadersGiven::TooLight => Step::End(None),
             nothing => {
-                note(peer, nothing, scene);
+                note(&walk.peer, nothing, scene);
                 Step::Stop
             }
         };
@@ -282,29 +202,15 @@ impl Headers {
                 walk.last = Some(shown);
                 self.go_on(walk, asking, scene.now);
             }
-            Step::More(shown) => scene.table.disprove(peer, claim_of(&shown)),
-            Step::End(shown) => {
-                // As it was said when it was asked: to say less meanwhile shows nothing.
-                if shown.total_work >= walk.claim.work {
-                    scene.table.borne_out(peer);
-                }
-                scene.table.judge_claim(peer, claim_of(&shown), scene.now);
-            }
+            Step::More(shown) => scene.table.disprove(&walk.peer, claim_of(&shown)),
+            Step::End(last) => walk.end(last.as_ref().or(walk.last.as_ref()), asking, scene),
             Step::Stop => {}
         }
-        true
-    }
-
-    /// The most work of the branches that are walked before they are kept.
-    pub(super) fn walked_work(&self) -> Option<Work> {
-        let walks = self.walk.iter().chain(&self.open);
-        walks.filter_map(|walk| Some(walk.presync.as_ref()?.shown())).max()
     }
 
     /// Goes on with a walk, unless another was quicker: the same headers are not fetched twice.
     fn go_on(&mut self, walk: Walk, asking: &Asking, now: Duration) {
-        let is_served = |other: &Walk| other.has_begun() && asking.is_patient(&other.peer, now);
-        if self.walk.is_none() && !self.open.iter().any(is_served) {
+        if self.walk.is_none() && !asking.is_served(now) {
             self.walk = Some(walk);
         }
     }
@@ -312,9 +218,43 @@ impl Headers {
 
 impl Walk {
     /// Whether its peer has given anything.
-    const fn has_begun(&self) -> bool {
+    pub(super) const fn has_begun(&self) -> bool {
         self.last.is_some() || self.presync.is_some()
     }
+
+    /// The branch was seen to its end, or nothing of it was given. What has come of others meanwhile says
+    /// nothing for its peer: whoever knows of more has something to give, or waited for others to give it.
+    fn end(&self, last: Option<&Arc<HeaderNode>>, asking: &mut Asking, scene: &mut Scene<'_>) {
+        let headers = scene.chain.headers();
+        let is_of_it = self.given > 0 || headers.get(&self.claim.tip).is_some();
+        let shown = last.filter(|_| is_of_it).map(|last| claim_of(last));
+        match shown {
+            Some(shown) => {
+                if shown.work >= self.claim.work {
+                    scene.table.borne_out(&self.peer);
+                    asking.turn_back(&self.peer);
+                }
+                scene.table.judge_claim(&self.peer, (self.claim, shown), scene.now);
+            }
+            None => {
+                let shown = claim_of(last.unwrap_or_else(|| scene.chain.tip()));
+                scene.table.disproved(&self.peer, (self.claim, shown), scene.now);
+            }
+        }
+    }
+}
+
+fn ask(walk: Walk, asking: &mut Asking, scene: &Scene<'_>) -> HeadersAsked {
+    let headers = scene.chain.headers();
+    let from = walk.last.as_ref().unwrap_or_else(|| headers.heaviest());
+    let (peer, presync) = (walk.peer.clone(), walk.presync.clone());
+    let mut locator = headers.locator(from);
+    if let Some(presync) = &presync {
+        locator.insert(0, presync.last());
+        locator.truncate(LOCATOR_MAX);
+    }
+    asking.begin(walk, scene.now);
+    HeadersAsked { peer, locator, presync }
 }
 
 /// Keeps in mind what is to be thought of a peer that has given no headers of use.
@@ -335,13 +275,13 @@ pub(super) fn note(peer: &PeerId, given: HeadersGiven, scene: &mut Scene<'_>) {
 }
 
 fn step(chain: &Chain, last: Option<BlockHash>, full: bool) -> Step {
-    let Some(last) = last else { return Step::End(chain.tip().clone()) };
+    let Some(last) = last else { return Step::End(None) };
     let Some(shown) = chain.headers().get(&last) else { return Step::Stop };
     let heavier = shown.total_work > chain.tip().total_work;
     match full {
         true if heavier && is_far(chain, shown) => Step::Stop,
         true => Step::More(shown.clone()),
-        false => Step::End(shown.clone()),
+        false => Step::End(Some(shown.clone())),
     }
 }
 

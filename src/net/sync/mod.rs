@@ -12,6 +12,7 @@
 //! begins during bodies; at most [`FETCHERS`] calls for bodies, those included whose branch is given
 //! up; at most one thread hands blocks to the owner, in the order of the branch.
 
+mod asking;
 mod bodies;
 mod download;
 mod headers;
@@ -23,10 +24,11 @@ mod tests;
 mod withheld;
 mod work;
 
+use self::asking::Asking;
+pub(super) use self::asking::HEADER_CALLS_MAX;
 use self::bodies::{Branch, Fault, Handed};
 use self::download::Order;
-pub(super) use self::headers::HEADER_CALLS_MAX;
-use self::headers::{Asking, Headers, HeadersAsked, HeadersGiven};
+use self::headers::{Headers, HeadersAsked, HeadersGiven};
 use self::progress::{Progress, seconds_for};
 use self::withheld::{WITHHELD_MAX, Withheld};
 use super::table::{Table, Times};
@@ -132,7 +134,7 @@ pub struct Sync {
     run: Option<Run>,
     withheld: Withheld,
     progress: Progress,
-    /// Calls for headers under way.
+    /// Calls for headers under way, and who had a turn.
     asking: Asking,
     /// Calls for bodies under way.
     fetching: usize,
@@ -193,6 +195,7 @@ impl Sync {
                     return Err(IDLE);
                 }
                 self.run = Some(Run::new(self.requested, scene.now));
+                self.asking.begin_round();
                 continue;
             };
             let brought = match &mut run.stage {
@@ -262,6 +265,7 @@ impl Sync {
         run.adopted += brought.blocks;
         if (brought.headers || brought.blocks > 0) && run.rounds < ROUNDS_MAX {
             run.stage = Stage::Headers(Headers::default());
+            self.asking.begin_round();
             return;
         }
         if run.adopted >= TOLD_MIN {
@@ -281,19 +285,21 @@ impl Sync {
 
     /// A peer that was asked for headers has answered, or not.
     pub fn headers_given(&mut self, peer: &PeerId, given: HeadersGiven, scene: &mut Scene<'_>) {
-        self.asking.ended(peer);
         let has_gained = matches!(given, HeadersGiven::Taken { gained: 1.., .. });
-        let is_in_time = match &mut self.run {
-            Some(Run { stage: Stage::Headers(headers), .. }) => {
-                headers.given((peer, given), &self.asking, scene)
+        let walk = self.asking.ended(peer);
+        if has_gained {
+            self.asking.turn_back(peer);
+        }
+        match (&mut self.run, walk) {
+            (Some(Run { stage: Stage::Headers(headers), .. }), Some(walk)) => {
+                headers.given((walk, given), &mut self.asking, scene);
             }
-            Some(Run { stage: Stage::Bodies(..), .. }) | None => {
+            _ => {
                 headers::note(peer, given, scene);
-                false
+                if has_gained {
+                    self.request();
+                }
             }
-        };
-        if has_gained && !is_in_time {
-            self.request();
         }
     }
 

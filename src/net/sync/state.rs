@@ -20,11 +20,10 @@
 //! What they show counts until nobody gives the bodies. Nothing is latched: a node that was cut off says
 //! so after a while.
 
-use super::{Stage, Sync};
+use super::Sync;
 use crate::chain::Chain;
 use crate::net::table::Table;
 use crate::node::ports::SyncState;
-use crate::primitives::Work;
 use std::time::Duration;
 
 impl Sync {
@@ -68,13 +67,5 @@ impl Sync {
         is_said
             || self.walked_work().is_some_and(|work| work > own)
             || tips.any(|tip| !self.withheld.is_given_up(&tip.hash, &sources))
-    }
-
-    /// The most work that headers have shown which are not kept yet.
-    fn walked_work(&self) -> Option<Work> {
-        match &self.run.as_ref()?.stage {
-            Stage::Headers(headers) => headers.walked_work(),
-            Stage::Bodies(..) => None,
-        }
     }
 }

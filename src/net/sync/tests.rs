@@ -1,8 +1,8 @@
 //! The machine played through by hand: one thread, no network, and time as a value.
 
+use super::asking::{GUESTS_MAX, SILENCE};
 use super::bodies::End;
 use super::download::{AHEAD_MAX, HURRY, STALL};
-use super::headers::{GUESTS_MAX, SILENCE};
 use super::*;
 use crate::chain::Bodies;
 use crate::chain::accept::Accepted;
@@ -92,7 +92,7 @@ impl Bench {
             self.ours.chain.accept_header(&header, self.ours.now).unwrap();
         }
         let gained = self.ours.chain.headers().len() - before;
-        let last = (gained > 0).then(|| self.theirs.chain.tip().hash);
+        let last = Some(self.theirs.chain.tip().hash);
         self.give_of(peer, HeadersGiven::Taken { last, full: false, gained, presync: None });
     }
 

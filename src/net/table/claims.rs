@@ -55,14 +55,31 @@ impl Table {
         }
     }
 
-    /// The headers of a peer were seen to their end: they bear out what it says, or they do not.
-    pub fn judge_claim(&mut self, id: &PeerId, shown: Claim, now: Duration) {
+    /// The headers of a peer were seen to their end, and show so much: they bear out what it said when it
+    /// was asked, or they do not. What it has said since is for the next time.
+    pub fn judge_claim(&mut self, id: &PeerId, (said, shown): (Claim, Claim), now: Duration) {
+        match said.work <= shown.work {
+            true => self.believe(id),
+            false => self.disproved(id, (said, shown), now),
+        }
+    }
+
+    /// The headers of a peer do not bear out what it said when it was asked; they show so much.
+    pub fn disproved(&mut self, id: &PeerId, (said, shown): (Claim, Claim), now: Duration) {
         let Some(peer) = self.find_mut(id) else { return };
-        if let Some(claim) = peer.claim.filter(|claim| claim.work > shown.work) {
-            (peer.claim, peer.disproved) = (Some(shown), Some(claim.tip));
-            self.not_shown(id, now);
-        } else {
-            self.believe(id);
+        if shown.work < said.work {
+            peer.disproved = Some(said.tip);
+        }
+        if peer.claim == Some(said) {
+            peer.claim = Some(shown);
+        }
+        self.not_shown(id, now);
+    }
+
+    /// A peer is asked for its headers.
+    pub fn note_asked(&mut self, id: &PeerId, now: Duration) {
+        if let Some(peer) = self.find_mut(id) {
+            peer.headers_asked = Some(now);
         }
     }
 
@@ -145,9 +162,10 @@ impl Table {
     }
 
     /// Peers that say they have more than `work`, in the order of their [`Credit`]: of those with an equal
-    /// one first those who were asked in vain least often, then the one that says the most. Of strangers
-    /// the one that is known longest comes first, and who has come by itself is last: whoever says much,
-    /// gives nothing and comes again under another name stands behind all others.
+    /// one first those who were asked in vain least often, then the one that says the most. Of those whom
+    /// nobody named who was not asked for longest comes first, and of strangers that were never asked the one
+    /// that is known longest. Who has come by itself is last: whoever says much, gives nothing and comes again
+    /// under another name stands behind all others.
     pub fn claiming_more(&self, work: Work) -> Vec<(PeerId, Claim)> {
         let claiming = self.peers().filter(|peer| peer.claims_more_than(work));
         let mut claims: Vec<_> = claiming
@@ -155,17 +173,14 @@ impl Table {
                 let claim = peer.claim?;
                 let age = if peer.is_stranger() { peer.serial } else { 0 };
                 let is_guest = peer.id.address().is_none();
-                let place = (is_guest, peer.credit(), peer.unbacked, age, Reverse(claim.work));
+                let asked = peer.headers_asked.filter(|_| !peer.manual);
+                let trust = (peer.credit(), peer.unbacked);
+                let place = (is_guest, trust, asked, age, Reverse(claim.work));
                 Some((place, peer.id.clone(), claim))
             })
             .collect();
         claims.sort_by_key(|(place, ..)| *place);
         claims.into_iter().map(|(_, id, claim)| (id, claim)).collect()
-    }
-
-    /// Whether a peer has come by itself, is a stranger, or is none any more.
-    pub fn is_anybody(&self, id: &PeerId) -> bool {
-        id.address().is_none() || self.find(id).is_none_or(Peer::is_stranger)
     }
 
     /// Those who say to have more than `work` and whose word counts. That of a peer which a person added
