@@ -127,6 +127,14 @@ impl Checks {
             found.height,
         );
         self.pool_came_back(index, before, view);
+        if node.has_left_all && left.hash == found.hash {
+            let has_been = |id| before.chain.pool().get(&id).is_some();
+            let risen = view.chain.pool().iter().find(|pending| !has_been(pending.id()));
+            assert!(
+                risen.is_none(),
+                "node {index} starts with a transfer it had given up: {risen:?}"
+            );
+        }
     }
 
     fn pool_came_back(&self, index: usize, before: &View, now: &View) {

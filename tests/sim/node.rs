@@ -61,6 +61,8 @@ pub struct Node {
     pub incarnation: u64,
     /// What the last process had published when it ended.
     pub left: Option<Arc<View>>,
+    /// Whether that was all it had written: it did not end within an operation of the disk.
+    pub has_left_all: bool,
     common: Common,
     random: Random,
 }
@@ -121,6 +123,7 @@ impl Node {
             run: None,
             incarnation: 0,
             left: None,
+            has_left_all: false,
             common: common.clone(),
             random,
         }
@@ -185,9 +188,11 @@ impl Node {
     /// Ends the process.
     pub fn stop(&mut self, end: End) {
         self.incarnation += 1;
+        let is_whole = !self.is_doomed();
         if let Some(run) = self.run.take() {
+            self.has_left_all = is_whole;
+            self.left = Some(if is_whole { run.handle.view() } else { run.seen });
             run.inline.end();
-            self.left = Some(run.seen);
         }
         self.disk.end_process(end);
     }
