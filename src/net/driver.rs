@@ -15,8 +15,8 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Calls that the table hands out, fetches of the sync, texts of live connections, and one thread that waits for the owner with
-/// what they have brought.
+/// Calls that the table hands out, fetches of the sync, texts of live connections, and one thread that
+/// waits for the owner with what they have brought.
 const THREADS: usize = CALLS_MAX + FETCHERS + HEADER_CALLS_MAX + READERS + 1;
 
 /// Stack of a calling thread: the deepest it goes is reading JSON, which does not recurse.

@@ -161,11 +161,12 @@ impl Table {
         self.peers().any(|peer| peer.is_connected() && lacks(peer))
     }
 
-    /// Peers that say they have more than `work`, in the order of their [`Credit`]: of those with an equal
-    /// one first those who were asked in vain least often, then the one that says the most. Of those whom
-    /// nobody named who was not asked for longest comes first, and of strangers that were never asked the one
-    /// that is known longest. Who has come by itself is last: whoever says much, gives nothing and comes again
-    /// under another name stands behind all others.
+    /// Peers that say they have more than `work`, in the order of their
+    /// [`Credit`](crate::net::peer::Credit): of those with an equal one first those who were asked in
+    /// vain least often, then the one that says the most. Of those whom nobody named who was not asked
+    /// for longest comes first, and of strangers that were never asked the one that is known longest.
+    /// Who has come by itself is last: whoever says much, gives nothing and comes again under another
+    /// name stands behind all others.
     pub fn claiming_more(&self, work: Work) -> Vec<(PeerId, Claim)> {
         let claiming = self.peers().filter(|peer| peer.claims_more_than(work));
         let mut claims: Vec<_> = claiming
