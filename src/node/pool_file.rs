@@ -104,11 +104,12 @@ impl PoolFile {
         if self.journal.room() < (gone.len() + changes.come.len()) as u64 {
             self.rewrite(before)?;
         }
-        for id in &gone {
-            self.journal.stage(&gone_to_json(id))?;
-        }
+        // What takes the place of another first: of a torn write only what is before the tear counts.
         for pending in &changes.come {
             self.journal.stage(&transfer_to_json(pending.transfer(), self.prefix))?;
+        }
+        for id in &gone {
+            self.journal.stage(&gone_to_json(id))?;
         }
         Ok(())
     }
